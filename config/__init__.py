@@ -1,0 +1,1 @@
+"""Typed settings, their loader, and the YAML profiles."""

@@ -1,0 +1,1 @@
+"""Where events come from: recorded logs, headers, pools files."""

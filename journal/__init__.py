@@ -1,0 +1,1 @@
+"""The durable event log: segments, frames, verification."""
