@@ -1,16 +1,150 @@
-"""Compiled entry points that survive a restart and never survive an edit. (Being filled in; `entry` is stable API.)"""
+"""Compiled entry points that survive a restart and never survive an edit.
+
+Numba's disk cache looks only at the file of the cached function, so a handler whose callee was edited in another file
+replays the old answer. Here only *generated* modules are cached, and a module's name hashes everything it reaches
+(`disruptor.identity.cache_key`): an edit anywhere gives a new name, hence a new compile. Old modules are left for
+`prune`. The folder is `$DISRUPTOR_CACHE`, else `$XDG_CACHE_HOME/disruptor`, else `~/.cache/disruptor`.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+import time
+import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from disruptor.jit import jit
+from disruptor import identity
+from disruptor.errors import DisruptorError
+from disruptor.jit import JIT_DISABLED, jit
+
+#: Seconds spent compiling in this process, by module; zero for a module that was loaded from the cache.
+compile_seconds: dict[str, float] = {}
+#: Called with a short text when a compile begins; the command line shows it.
+on_compile: list[Callable[[str], None]] = []
+_KEPT_MODULES = 256
 
 
-def entry(function: Callable[..., Any]) -> Callable[..., Any]:
+def cache_folder() -> Path:
+    """The folder of compiled modules, created owner-only when missing."""
+    root = os.environ.get("DISRUPTOR_CACHE")
+    if not root:
+        base = os.environ.get("XDG_CACHE_HOME")
+        root = str(Path(base) / "disruptor" if base else Path.home() / ".cache" / "disruptor")
+    folder = Path(root)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DisruptorError(
+            f"{folder}: can't create the folder for compiled code ({error.strerror}); set DISRUPTOR_CACHE to one you can write"
+        ) from None
+    return folder
+
+
+def load_generated(stem: str, key: str, source: str) -> types.ModuleType:
+    """Import the generated module `<stem>_<key>`, writing its file first if this key is new.
+
+    The file appears by rename, so a second process never imports half of it.
+    """
+    name = f"disruptor_{stem}_{key}"
+    if name in sys.modules:
+        return sys.modules[name]
+    folder = cache_folder()
+    path = folder / f"{name}.py"
+    if not path.exists() or path.read_text() != source:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+        with os.fdopen(handle, "w") as file:
+            file.write(source)
+        os.replace(temporary, path)
+        prune(folder)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def prune(folder: Path, keep: int = _KEPT_MODULES) -> None:
+    """Delete the compiled files of all but the `keep` newest generated modules."""
+    modules = sorted(folder.glob("disruptor_*.py"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in modules[keep:]:
+        for compiled in (folder / "__pycache__").glob(f"{path.stem}.*"):
+            compiled.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def timed_call(label: str, dispatcher: Any, *args: Any) -> Any:
+    """Call a cached dispatcher; when the call compiles, note how long that took under `label`."""
+    if JIT_DISABLED or dispatcher.signatures:
+        return dispatcher(*args)
+    began = time.perf_counter()
+    signature = tuple(map(_typeof, args))
+    for say in on_compile:
+        say(label)
+    dispatcher.compile(signature)
+    hit = sum(dispatcher.stats.cache_hits.values()) > 0
+    compile_seconds[label] = 0.0 if hit else time.perf_counter() - began
+    return dispatcher(*args)
+
+
+def _typeof(value: Any) -> Any:
+    from numba import typeof
+
+    return typeof(value)
+
+
+class Entry:
+    """A kernel that Python calls; compiled and cached at its first call. Made by `entry`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.kernel = jit(function)
+        self._dispatcher: Any = None
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the kernel with positional arguments."""
+        if JIT_DISABLED:
+            return self.function(*args)
+        if self._dispatcher is None:
+            self._dispatcher = self._load()
+        if not self._dispatcher.signatures:
+            return timed_call(self.function.__qualname__, self._dispatcher, *args)
+        return self._dispatcher(*args)
+
+    def _load(self) -> Any:
+        function = self.function
+        closure = identity.close([function])
+        names = ", ".join(inspect.signature(function).parameters)
+        source = (
+            f'"""Generated: cached entry of {function.__module__}.{function.__qualname__}."""\n'
+            "from numba import njit\n"
+            f"from {function.__module__} import {function.__name__} as _entry\n"
+            "_kernel = _entry.kernel\n\n\n"
+            '@njit(nogil=True, error_model="numpy", fastmath=False, cache=True)\n'
+            f"def {function.__name__}({names}):\n"
+            f"    return _kernel({names})\n"
+        )
+        key = identity.cache_key(closure, [source])
+        return getattr(load_generated(function.__name__, key, source), function.__name__)
+
+
+def entry(function: Callable[..., Any]) -> Entry:
     """Make a kernel callable from Python, cached on disk under a key that covers all code it reaches.
 
-    Not to be called from other kernels: they call the `@jit` function itself.
+    Positional arguments only. Not to be called from other kernels: they call a `@jit` function.
+
+    >>> from disruptor.compile_cache import entry
     """
-    return jit(function)
+    return Entry(function)
