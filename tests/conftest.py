@@ -1,8 +1,8 @@
 """Lanes, caches and folders that the tests share.
 
-The same files run in three lanes, told apart by numba's own switches: `jit`, `bounds` (NUMBA_BOUNDSCHECK=1) and
-`nojit` (NUMBA_DISABLE_JIT=1). The cache of compiled modules has to be chosen before anything of ours is imported, so
-that is done while this file loads; processes that tests start inherit it.
+The same files run in three lanes, told apart by numba's own switches: `jit`, `bounds` (NUMBA_BOUNDSCHECK=1)
+and `nojit` (NUMBA_DISABLE_JIT=1). The cache of compiled modules has to be chosen before anything of ours is
+imported, so that is done while this file loads; processes that tests start inherit it.
 """
 
 from __future__ import annotations
