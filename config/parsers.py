@@ -1,9 +1,10 @@
 """From the words of a profile or of `--set` to the value of one setting.
 
-The YAML loader leaves every scalar as the text that the user wrote, so nothing is lost before the field's own type
-speaks: `0x10` stays an address or becomes 16, `1e18` is the exact integer, `off` is the word, `12:30:00` is no number.
-A parser takes that text (or a list of texts), returns the value, and raises `ValueError` with the words that complete
-"expected …"; the loader adds path, place and the nearest valid word.
+The YAML loader leaves every scalar as the text that the user wrote, so nothing is lost before the field's
+own type speaks: `0x10` stays an address or becomes 16, `1e18` is the exact integer, `off` is the word,
+`12:30:00` is no number. A parser takes that text (or a list of texts), returns the value, and raises
+`ValueError` with the words that complete "expected …"; the loader adds path, place and the nearest valid
+word.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _UNITS = {"": 1, "b": 1} | {
     for suffix, base in (("ib", 1024), ("b", 1000))
 }
 _INTEGER = re.compile(r"[+-]?[0-9](_?[0-9])*")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 _SIZE = re.compile(r"([0-9][0-9_.e+]*?)\s*([a-z]*)", re.IGNORECASE)
 _NODES = Path("/sys/devices/system/node")
 #: Larger exponents are typing errors, and 10**exponent would eat memory.
@@ -62,13 +64,8 @@ def exact_int(text: str) -> int | None:
         return int(text, 16)
     if _INTEGER.fullmatch(text):
         return int(text)
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    if not number.is_finite() or abs(number.adjusted()) > _EXPONENT_MAX:
-        return None
-    return int(number) if number == number.to_integral_value() else None
+    number = _decimal(text)
+    return int(number) if number is not None and number == number.to_integral_value() else None
 
 
 def integer(low: int, high: int, *, power_of_two: bool = False) -> Parser:
@@ -96,11 +93,8 @@ def boolean(raw: Raw) -> bool:
 def number_from_zero(raw: Raw) -> float:
     """A finite number >= 0."""
     expected = "a number of at least 0"
-    try:
-        value = Decimal(_text(raw, expected))
-    except InvalidOperation:
-        raise ValueError(expected) from None
-    if not value.is_finite() or value < 0 or value.adjusted() > _EXPONENT_MAX:
+    value = _decimal(_text(raw, expected))
+    if value is None or value < 0:
         raise ValueError(expected)
     return float(value)
 
@@ -112,15 +106,24 @@ def byte_size(low: int, high: int) -> Parser:
     def parse(raw: Raw) -> int:
         match = _SIZE.fullmatch(_text(raw, expected))
         unit = _UNITS.get(match[2].lower()) if match else None
-        try:
-            value = Decimal(match[1].replace("_", "")) * unit if match and unit else None
-        except InvalidOperation:
-            value = None
-        if value is None or not low <= value <= high or value != value.to_integral_value():
+        count = _decimal(match[1].replace("_", "")) if match else None
+        if count is None or unit is None:
+            raise ValueError(expected)
+        value = count * unit
+        if not low <= value <= high or value != value.to_integral_value():
             raise ValueError(expected)
         return int(value)
 
     return parse
+
+
+def page_size(raw: Raw) -> int:
+    """The bytes of a huge page: `2MiB` or `1GiB`."""
+    sizes = {"2mib": 2 << 20, "1gib": 1 << 30}
+    word = _text(raw, "2MiB or 1GiB").lower()
+    if word not in sizes:
+        raise ValueError("2MiB or 1GiB")
+    return sizes[word]
 
 
 def show_bytes(count: int) -> str:
@@ -186,6 +189,17 @@ def _text(raw: Raw, expected: str) -> str:
     if not isinstance(raw, str):
         raise ValueError(expected)
     return raw.strip()
+
+
+def _decimal(text: str) -> Decimal | None:
+    """A finite number of sane magnitude in plain or exponent notation."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if abs(number.adjusted()) <= _EXPONENT_MAX else None
 
 
 def _ranges(numbers: list[int]) -> str:

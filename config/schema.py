@@ -1,9 +1,9 @@
 """The settings: names, types, defaults, valid ranges, and which of them change results.
 
-Every setting is one field of an immutable struct, annotated with a `Spec`: the parser of its text, whether it is
-*semantic* (a run with another value may give other outputs or another state: such settings belong to a journal's and a
-run's identity), and one line of explanation. The rest (memory, pages, waiting, batching, capacities) decides how a run
-is carried out and must never show in a digest.
+Every setting is one field of an immutable struct, annotated with a `Spec`: the parser of its text, whether
+it is *semantic* (a run with another value may give other outputs or another state: such settings belong to
+a journal's and a run's identity), and one line of explanation. The rest (memory, pages, waiting, batching,
+capacities) decides how a run is carried out and must never show in a digest.
 
 A setting has a path: `arbitrage.evaluate`, `capacity.pools`, `factories.0x….fee`.
 """
@@ -23,15 +23,22 @@ from disruptor.config.parsers import (
     byte_size,
     cpu_cores,
     integer,
-    number_from_zero,
     numa_node,
+    number_from_zero,
     optional,
+    page_size,
 )
 
 #: One below the largest u32, which means "no id".
 _ID_COUNT_MAX = (1 << 32) - 2
 _RING_MAX = 1 << 28
+_RING_SLOTS = integer(64, _RING_MAX, power_of_two=True)
 _FEE = integer(0, 999_999)
+_CHAIN_ID = optional(integer(1, (1 << 63) - 1))
+_BOUNDARY = Choice("block", "transaction", "log")
+_HUGE_PAGES = Choice("require", "prefer", "off")
+_WAIT = Choice("busy_spin", "pausing", "yielding", "sleeping", "blocking")
+_MEMORY = byte_size(1 << 20, 1 << 46)
 _FACTORIES = "factories"
 
 
@@ -57,9 +64,7 @@ class Arbitrage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The search for arbitrage between the pools of one token pair."""
 
     enabled: Annotated[bool, Spec(boolean, "search for arbitrage", semantic=True)] = True
-    evaluate: Annotated[
-        str, Spec(Choice("block", "transaction", "log"), "the boundary at which pools are compared", semantic=True)
-    ] = "block"
+    evaluate: Annotated[str, Spec(_BOUNDARY, "boundary at which pools are compared", semantic=True)] = "block"
     min_bps: Annotated[
         float, Spec(number_from_zero, "smallest spread reported, basis points net of fees", semantic=True)
     ] = 0.0
@@ -78,40 +83,23 @@ def _known_factories() -> dict[str, Factory]:
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The effective settings of one run; `load_settings` makes them."""
 
-    chain_id: Annotated[
-        int | None, Spec(optional(integer(1, (1 << 63) - 1)), "chain of the recorded logs", semantic=True)
-    ] = None
-    normalised_swaps: Annotated[bool, Spec(boolean, "emit every swap as DeFiSwapEvent", semantic=True)] = True
-    default_v2_fee: Annotated[
-        int, Spec(_FEE, "fee in millionths of V2 pools of unlisted factories", semantic=True)
-    ] = 3000
-    enable_bounds_checking: Annotated[bool, Spec(boolean, "check every row access of the handlers")] = False
-    cpu_cores: Annotated[tuple[int, ...], Spec(cpu_cores, "CPUs to pin the processor to; [] pins nothing")] = ()
-    memory_pool_size: Annotated[
-        int, Spec(byte_size(1 << 20, 1 << 46), "most memory that rings and state tables may take")
-    ] = 4 << 30
+    chain_id: Annotated[int | None, Spec(_CHAIN_ID, "chain of the recorded logs", semantic=True)] = None
+    normalised_swaps: Annotated[bool, Spec(boolean, "emit each swap as DeFiSwapEvent", semantic=True)] = True
+    default_v2_fee: Annotated[int, Spec(_FEE, "millionths, of unlisted V2 factories", semantic=True)] = 3000
+    enable_bounds_checking: Annotated[bool, Spec(boolean, "check every row access of handlers")] = False
+    cpu_cores: Annotated[tuple[int, ...], Spec(cpu_cores, "CPUs to pin to; [] pins nothing")] = ()
+    memory_pool_size: Annotated[int, Spec(_MEMORY, "most that rings and state tables may take")] = 4 << 30
     numa_node: Annotated[int | None, Spec(optional(numa_node), "node to take memory from")] = None
-    huge_pages: Annotated[str, Spec(Choice("require", "prefer", "off"), "whether memory is in huge pages")] = "prefer"
-    huge_page_size: Annotated[
-        int, Spec(lambda raw: _HUGE_PAGE_SIZES[Choice("2mib", "1gib")(raw)], "2MiB or 1GiB")
-    ] = 2 << 20
+    huge_pages: Annotated[str, Spec(_HUGE_PAGES, "whether memory is in huge pages")] = "prefer"
+    huge_page_size: Annotated[int, Spec(page_size, "2MiB or 1GiB")] = 2 << 20
     mlock: Annotated[bool, Spec(boolean, "lock memory so that it is never swapped out")] = False
-    wait_strategy: Annotated[
-        str,
-        Spec(
-            Choice("busy_spin", "pausing", "yielding", "sleeping", "blocking"),
-            "what to do while there is nothing to read",
-        ),
-    ] = "sleeping"
-    max_batch: Annotated[int, Spec(integer(1, _RING_MAX), "most events handled before publishing progress")] = 4096
-    ring_slots: Annotated[int, Spec(integer(64, _RING_MAX, power_of_two=True), "slots of the input ring")] = 65_536
-    output_slots: Annotated[int, Spec(integer(64, _RING_MAX, power_of_two=True), "slots of the output ring")] = 65_536
+    wait_strategy: Annotated[str, Spec(_WAIT, "what to do while there is nothing to read")] = "sleeping"
+    max_batch: Annotated[int, Spec(integer(1, _RING_MAX), "most events handled at one go")] = 4096
+    ring_slots: Annotated[int, Spec(_RING_SLOTS, "slots of the input ring")] = 65_536
+    output_slots: Annotated[int, Spec(_RING_SLOTS, "slots of the output ring")] = 65_536
     capacity: Capacity = Capacity()
     arbitrage: Arbitrage = Arbitrage()
     factories: dict[str, Factory] = msgspec.field(default_factory=_known_factories)
-
-
-_HUGE_PAGE_SIZES = {"2mib": 2 << 20, "1gib": 1 << 30}
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""The settings struct: every field has a spec, paths go both ways, semantic settings are told apart."""
+
+from __future__ import annotations
+
+from disruptor.config.schema import Settings, factory_fees, flatten, semantic, spec_path, specs, unflatten
+
+
+def test_every_setting_has_a_spec_and_every_spec_a_setting():
+    assert {spec_path(path) for path in flatten(Settings())} == set(specs())
+
+
+def test_every_default_is_valid_in_the_words_that_show_it():
+    for path, value in flatten(Settings()).items():
+        raw = [str(v) for v in value] if isinstance(value, tuple) else str(value)
+        if path == "huge_page_size":
+            raw = "2MiB"
+        assert specs()[spec_path(path)].parse(raw) == value, path
+
+
+def test_unflatten_inverts_flatten():
+    changed = flatten(Settings()) | {
+        "max_batch": 7,
+        "arbitrage.evaluate": "log",
+        "capacity.ticks": 5,
+        "factories.0x" + "ab" * 20 + ".fee": 100,
+    }
+    assert flatten(unflatten(changed)) == dict(
+        sorted(changed.items(), key=list(flatten(unflatten(changed))).index)
+    )
+
+
+def test_only_settings_that_change_results_are_semantic():
+    names = {spec_path(path) for path in semantic(Settings())}
+    assert names == {
+        "chain_id",
+        "normalised_swaps",
+        "default_v2_fee",
+        "arbitrage.enabled",
+        "arbitrage.evaluate",
+        "arbitrage.min_bps",
+        "factories.*.fee",
+    }
+
+
+def test_factory_fees_are_keyed_by_address_bytes():
+    fees = factory_fees(Settings())
+    assert fees[bytes.fromhex("1097053fd2ea711dad45caccc45eff7548fcb362")] == 2500
+    assert all(len(address) == 20 for address in fees)
+
+
+def test_flatten_has_a_fixed_order_whatever_order_factories_came_in():
+    one = unflatten({f"factories.0x{d * 40}.fee": 1 for d in "ab"})
+    two = unflatten({f"factories.0x{d * 40}.fee": 1 for d in "ba"})
+    assert list(flatten(one)) == list(flatten(two))
