@@ -24,6 +24,7 @@ FLAG_PARENT_UNKNOWN = 4  # BlockStart.parent_hash, base_fee and gas are zero bec
 FLAG_GAS_PRICE_UNKNOWN = 8  # TransactionEnd.gas_price, DeFiSwapEvent.gas_price
 FLAG_AMOUNT_OVERFLOW = 16  # an amount did not fit its field; the field holds the largest value
 FLAG_WITH_STATE = 32  # PoolRegistered: a state message for this pool follows
+FLAG_BORN = 64  # PoolRegistered: the creation log is in the stream, so state is known from birth
 # Header flags of outputs.
 FLAG_NET = 256  # DeFiSwapEvent: two inputs or two outputs, netted per token
 FLAG_SCREENED = 512  # ArbitrageOpportunity: size not yet solved; max_profit is 0
