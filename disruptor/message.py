@@ -122,7 +122,8 @@ class MessageType:
                 "formats": [kind.dtype for kind in fields.values()],
                 "offsets": list(self.offsets.values()),
                 "itemsize": self.size,
-            }
+            },
+            align=True,
         )
         text = f"{name}:{type_id}:" + ",".join(f"{f}:{k.name}@{self.offsets[f]}" for f, k in fields.items())
         self.schema_hash = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
@@ -147,7 +148,8 @@ class MessageType:
                 "offsets": [header_dtype.fields[n][1] for n, _ in HEADER_FIELDS]
                 + [HEADER_SIZE + o for o in self.offsets.values()],
                 "itemsize": slot_size,
-            }
+            },
+            align=True,
         )
 
     def schema(self) -> dict[str, Any]:

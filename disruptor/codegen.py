@@ -1,0 +1,300 @@
+"""The generated loop: one small module per handler set, which imports the handlers and is the only code cached on disk.
+
+A loop that captured its handlers in a closure would never hit numba's cache, and calls through function pointers are
+not inlined. So the loop is written out as text: one branch per input type, the handlers called by name. What is known
+beforehand is in the text as constants: room needed, declared limits, who may receive what.
+
+Within an event, handlers run in declared order. Handler k gets the input if it asked for it, then every output that
+earlier handlers emitted for this event and that it asked for. A sliced handler's outputs reach the later handlers
+slice by slice, so that room is only ever needed for one slice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from disruptor import compile_cache, identity
+from disruptor.handler_set import HandlerSet, Stage
+from disruptor.message import MessageType
+from disruptor.status import AGAIN, IDLE, OK, RING_FULL, STOPPED, TABLE_FULL, TOO_MANY_SLICES
+
+#: The loop's own cell: what goes in and what comes back with a reason.
+CONTROL_DTYPE = np.dtype(
+    [
+        ("next", "<i8"),  # sequence to process next
+        ("limit", "<i8"),  # first sequence not to process
+        ("base", "<i8"),  # sequence of input slot 0 (0 for a ring)
+        ("mask", "<i8"),  # input slot = (sequence - base) & mask
+        ("max_batch", "<i8"),  # events between two publications of progress
+        ("consumed", "<i8"),  # outputs that the consumer is done with
+        ("stage", "<i8"),  # sliced handler to resume within event `next`, -1 none
+        ("slices", "<i8"),  # slices that it has run so far
+        ("handler", "<i8"),  # handler that returned an error, -1 none
+        ("table", "<i8"),  # table that was full, -1 none
+    ],
+    align=True,
+)
+#: A sliced handler that asks for more is stuck.
+MAX_SLICES = 1 << 24
+
+
+@dataclass(frozen=True)
+class GeneratedLoop:
+    """The compiled loop and the order of its arguments' parts."""
+
+    function: Any
+    label: str
+    key: str
+
+
+def generate(handlers: HandlerSet, *, checked: bool) -> GeneratedLoop:
+    """Write, import and return the loop of a handler set in one of its variants."""
+    source = _Writer(handlers, checked).text()
+    closure = identity.close(handlers.handlers)
+    for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics"):
+        closure.modules[name] = importlib.import_module(name)
+    extra = [source, *(t.schema() for t in handlers.tables)]
+    extra += [m.schema_hash.to_bytes(8, "little").hex() for m in [*handlers.inputs, *handlers.outputs]]
+    key = identity.cache_key(closure, extra)
+    module = compile_cache.load_generated("loop", key, source)
+    return GeneratedLoop(module.loop, f"loop of {len(handlers.handlers)} handlers", key)
+
+
+class _Writer:
+    """Builds the module's text."""
+
+    def __init__(self, handlers: HandlerSet, checked: bool) -> None:
+        self.set, self.checked = handlers, checked
+        self.lines: list[str] = []
+        self.depth = 0
+        self.modules = list(dict.fromkeys(h.module for h in handlers.handlers))
+
+    def text(self) -> str:
+        self._imports()
+        self._signature()
+        self._unpack()
+        self._outer_loop()
+        return "\n".join(self.lines) + "\n"
+
+    def put(self, *lines: str) -> None:
+        self.lines.extend("    " * self.depth + line if line else "" for line in lines)
+
+    def _imports(self) -> None:
+        self.put('"""Generated: the loop of one handler set. Edits are overwritten."""', "")
+        self.put("from collections import namedtuple", "", "from numba import njit", "")
+        self.put("from disruptor.access import CheckedView, PlainView, ReadOnlyView")
+        self.put("from disruptor.atomics import load_acquire, store_release")
+        for k, h in enumerate(self.set.handlers):
+            _ensure_importable(h.module)
+            self.put(f"from {h.module} import {h.name} as _handler{k}")
+        self.put("")
+        self.put(*(f"_h{k} = _handler{k}.kernel" for k in range(len(self.set.handlers))))
+        names = [t.name for t in self.set.tables]
+        self.put(f'State = namedtuple("State", {names!r})')
+        outputs = ["cell", "fault", "headers", "words", *(m.name for m in self.set.outputs)]
+        self.put(f'Output = namedtuple("Output", {outputs!r})', "", "")
+
+    def _signature(self) -> None:
+        self.put('@njit(nogil=True, error_model="numpy", fastmath=False, cache=True)')
+        self.put("def loop(control, cells, counts, headers, inputs, tables, outputs):")
+        self.depth = 1
+
+    def _unpack(self) -> None:
+        self.put("c = control[0]", "cursor, progress, word = cells")
+        self.put(_unpacking([f"in_{m.name}" for m in self.set.inputs], "inputs"))
+        arrays = [f"t_{t.name}_{p}" for t in self.set.tables for p in ("rows", "meta", "buckets", "links")]
+        self.put(_unpacking(arrays, "tables"))
+        views = [f"out_{m.name}" for m in self.set.outputs]
+        self.put(_unpacking(["cell_array", "fault", "ordinals", "out_headers", "out_words", *views], "outputs"))
+        self.put("cell = cell_array[0]", "out_mask = cell['mask']", "out_capacity = out_mask + 1")
+        self.put(f"out = Output({', '.join(['cell_array', 'fault', 'out_headers', 'out_words', *views])})")
+        for number, module in enumerate(self.modules):
+            own = {t.name for h in self.set.handlers if h.module == module for t in h.tables}
+            self.put(f"state{number} = State(")
+            for t in self.set.tables:
+                view = ("CheckedView" if self.checked else "PlainView") if t.name in own else "ReadOnlyView"
+                parts = ", ".join(f"t_{t.name}_{p}" for p in ("rows", "meta", "buckets", "links"))
+                self.put(f"    {view}({parts}, fault),")
+            self.put(")")
+
+    def _outer_loop(self) -> None:
+        self.put("sequence = c['next']", "base = c['base']", "mask = c['mask']", "limit = c['limit']")
+        self.put(f"status = {OK}", "failed = -1", "full = -1", f"reason = {IDLE}", "first = cell['next']")
+        self.put("while True:")
+        self.depth = 2
+        self.put("if load_acquire(word, 0) != 0:", f"    reason = {STOPPED}", "    break")
+        self.put("available = min(load_acquire(cursor, 0) + 1, limit, sequence + c['max_batch'])")
+        self.put("if sequence >= available:", "    break")
+        self.put("while sequence < available:")
+        self.depth = 3
+        self.put("i = (sequence - base) & mask", "type_id = headers[i]['type_id']")
+        for number, message in enumerate(self.set.inputs):
+            self._branch(number, message)
+        self.put("else:" if self.set.inputs else "if True:", "    counts[0] += 1")
+        self.put("sequence += 1")
+        self.depth = 2
+        self.put("store_release(progress, 0, sequence - 1)")
+        self.put(f"if status != {OK}:", "    reason = status", "    break")
+        self.depth = 1
+        self.put("if failed >= 0:", "    cell['next'] = first  # a failed event's outputs never leave")
+        self.put("c['next'] = sequence", "c['handler'] = failed", "c['table'] = full", "return reason")
+
+    def _branch(self, number: int, message: MessageType) -> None:
+        stages = self.set.stages(message)
+        sliced = any(self.set.handlers[s.number].slices for s in stages)
+        self.put(f"{'if' if number == 0 else 'elif'} type_id == {message.type_id}:  # {message.name}")
+        self.depth += 1
+        if sliced:
+            self.put("resume = c['stage']")
+        else:
+            self._room(stages, "")
+        emitting = self.set.outputs_needed(stages) > 0
+        if sliced:
+            self.put("if resume < 0:")
+            self.depth += 1
+            self._room(stages, "")
+        if emitting:
+            self.put("cell['sequence'] = sequence", "cell['event_time_ns'] = headers[i]['event_time_ns']")
+            for s in stages:
+                self.put(f"ordinals[{s.number}] = 0")
+        self.put(f"counts[{number + 1}] += 1")
+        if sliced:
+            self.depth -= 1
+        if stages:
+            self.put("first = cell['next']", f"event = in_{message.name}[i]")
+        for at, stage in enumerate(stages):
+            self._stage(stage, stages[at + 1 :], sliced)
+        if sliced:
+            self.put("c['stage'] = -1", "c['slices'] = 0")
+        self.depth -= 1
+
+    def _room(self, stages: list[Stage], indent: str) -> None:
+        needed = self.set.outputs_needed(stages)
+        if needed:
+            self.put(f"if cell['next'] + {needed} - c['consumed'] > out_capacity:")
+            self.put(f"    status = {RING_FULL}", "    break")
+        for table, count in self.set.inserts_needed(stages).items():
+            used = "count" if table.hashed else "high"
+            self.put(f"if t_{table.name}_meta[0]['{used}'] + {count} > t_{table.name}_meta[0]['capacity']:")
+            self.put(f"    status = {TABLE_FULL}", f"    full = {self.set.tables.index(table)}", "    break")
+
+    def _stage(self, stage: Stage, later: list[Stage], guarded: bool) -> None:
+        h = self.set.handlers[stage.number]
+        opened = 0
+        if guarded:
+            self.put(f"if resume <= {stage.number}:")
+            self.depth += 1
+            opened = 1
+        if stage.on_input and h.slices:
+            self._sliced_call(stage, later)
+        elif stage.on_input:
+            self._call(stage, "event")
+        if stage.on_outputs:
+            self._cascade(stage, "first")
+        self.depth -= opened
+
+    def _sliced_call(self, stage: Stage, later: list[Stage]) -> None:
+        receivers = [s for s in later if s.on_outputs]
+        self.put(f"more = {AGAIN}", f"while more == {AGAIN}:")
+        self.depth += 1
+        self._room_for_slice([stage, *receivers], stage)
+        self._call(stage, "event", sliced=True)
+        for receiver in receivers:
+            self._cascade(receiver, "first")
+        self.put("first = cell['next']", "c['slices'] += 1")
+        self.put(f"if more == {AGAIN} and c['slices'] >= {MAX_SLICES}:")
+        self.put(f"    status = {TOO_MANY_SLICES}", f"    failed = {stage.number}", "    break")
+        self.depth -= 1
+        self.put(f"if status != {OK}:", "    break")
+
+    def _room_for_slice(self, stages: list[Stage], stage: Stage) -> None:
+        before = len(self.lines)
+        alone = [Stage(stage.number, True, False), *(Stage(s.number, False, True) for s in stages[1:])]
+        self._room(alone, "")
+        for at in range(before, len(self.lines)):
+            if self.lines[at].strip() == "break":
+                indent = self.lines[at][: -len("break")]
+                self.lines[at] = f"{indent}c['stage'] = {stage.number}\n{indent}break"
+
+    def _cascade(self, stage: Stage, start: str) -> None:
+        """Give a handler every output from `start` on that it asked for; leaves the event on an error."""
+        h = self.set.handlers[stage.number]
+        self.put(f"at = {start}", "end = cell['next']", "while at < end:")
+        self.depth += 1
+        self.put("j = at & out_mask", f"if out_headers[j]['type_id'] == {h.message.type_id}:")
+        self.depth += 1
+        self._call(stage, f"out_{h.message.name}[j]")
+        self.depth -= 1
+        self.put("at += 1")
+        self.depth -= 1
+        self.put(f"if status != {OK}:", "    break")
+
+    def _call(self, stage: Stage, event: str, *, sliced: bool = False) -> None:
+        h = self.set.handlers[stage.number]
+        k = stage.number
+        if h.max_outputs:
+            self.put(f"cell['handler'] = {k}", f"cell['ordinal'] = ordinals[{k}]")
+            self.put(f"cell['limit'] = cell['next'] + {h.max_outputs}")
+        for table, count in h.max_inserts.items():
+            self.put(f"t_{table.name}_meta[0]['inserts_left'] = {count}")
+        call = f"_h{k}(state{self.modules.index(h.module)}, {event}, out)"
+        if sliced:
+            self.put(f"more = {call}", f"if more != {AGAIN}:", "    status = more")
+        elif h.returns_status:
+            self.put(f"status = {call}")
+        else:
+            self.put(call)
+        if h.max_outputs:
+            self.put(f"ordinals[{k}] = cell['ordinal']")
+        for table in h.max_inserts:
+            self.put(f"t_{table.name}_meta[0]['inserts_left'] = 0")
+        self.put("if fault[0] != 0:", "    status = fault[0]")
+        self.put(f"if status != {OK}:", f"    failed = {k}", "    break")
+
+
+def _unpacking(names: list[str], source: str) -> str:
+    if not names:
+        return f"_ = {source}"
+    return f"({', '.join(names)},) = {source}"
+
+
+def _ensure_importable(name: str) -> None:
+    """A generated module imports handlers by module name, so that name must be the real module."""
+    if name not in sys.modules:
+        importlib.import_module(name)
+
+
+def load_user_module(path: str) -> types.ModuleType:
+    """Import a user's handler file under a name that hashes its path, with its folder importable for its own imports."""
+    import importlib.util
+    from pathlib import Path
+
+    file = Path(path).resolve()
+    name = "disruptor_user_" + hashlib.sha256(str(file).encode()).hexdigest()[:16]
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def settings_text(values: Iterable[tuple[str, Any]]) -> list[str]:
+    """Settings as identity parts."""
+    return [f"setting {name}={value!r}" for name, value in sorted(values)]

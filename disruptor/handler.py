@@ -1,0 +1,107 @@
+"""`@handler`: business logic for one message type, atomic per event.
+
+A handler is a function `(state, event, out)`. It reads `event["field"]`, reaches tables as `state.<table>` through
+`disruptor.access`, and emits through `disruptor.emit`. It returns nothing, `OK`, or an error status; a sliced handler
+(`slices=True`) may return `AGAIN` and is then called again for the same event.
+
+It declares the most it can emit and insert, so that the loop checks room for a whole event before it begins: an event
+is handled in full or not at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from disruptor.errors import DefinitionError
+from disruptor.jit import jit
+from disruptor.message import MessageType
+from disruptor.table import Table
+
+
+class Handler:
+    """A declared handler; see `handler`. Calling it runs the plain Python function."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        message: MessageType,
+        tables: Sequence[Table],
+        max_outputs: int,
+        max_inserts: Mapping[Table, int],
+        slices: bool,
+    ) -> None:
+        assert isinstance(function, types.FunctionType)
+        self.function, self.message, self.tables = function, message, tuple(tables)
+        self.max_outputs, self.max_inserts, self.slices = max_outputs, dict(max_inserts), slices
+        self.name = function.__name__
+        self.module = function.__module__
+        self.kernel = jit(function)
+        self.returns_status = _returns_value(function)
+        self.__doc__ = function.__doc__
+        self._check()
+
+    def _check(self) -> None:
+        where = f"handler {self.name}"
+        if len(inspect.signature(self.function).parameters) != 3:
+            raise DefinitionError(f"{where}: must take exactly (state, event, out)")
+        if not isinstance(self.message, MessageType):
+            raise DefinitionError(f"{where}: the first argument of @handler must be a message type, not {self.message!r}")
+        if self.max_outputs < 0 or any(n < 1 for n in self.max_inserts.values()):
+            raise DefinitionError(f"{where}: max_outputs must be >= 0 and every max_inserts >= 1")
+        for table in self.max_inserts:
+            if table not in self.tables:
+                raise DefinitionError(f"{where}: inserts into {table.name}, which is not among its tables")
+
+    def __call__(self, state: Any, event: Any, out: Any) -> Any:
+        """Run the plain Python function (tests and debugging)."""
+        return self.function(state, event, out)
+
+    def __repr__(self) -> str:
+        return f"<handler {self.name} on {self.message.name}>"
+
+
+def handler(
+    message: MessageType,
+    *,
+    tables: Sequence[Table] = (),
+    max_outputs: int = 0,
+    max_inserts: int | Mapping[Table, int] = 0,
+    slices: bool = False,
+) -> Callable[[Callable[..., Any]], Handler]:
+    """Declare a handler for one message type.
+
+    Parameters
+    ----------
+    message : the type it handles; inputs, or outputs of earlier handlers
+    tables : tables it may write; each belongs to one module, all others are read-only for it
+    max_outputs : the most outputs it emits for one event (for one slice, if sliced)
+    max_inserts : the most rows it inserts for one event: a number for each of its hashed tables and dense domains, or a mapping
+    slices : it may return AGAIN to be called again for the same event, with room checked anew
+
+    Raises
+    ------
+    DefinitionError : a declaration that can't work.
+    """
+
+    def declare(function: Callable[..., Any]) -> Handler:
+        if isinstance(max_inserts, Mapping):
+            inserts = dict(max_inserts)
+        else:
+            inserts = {t: max_inserts for t in tables if max_inserts and t.key is not None}
+        return Handler(function, message, tables, max_outputs, inserts, slices)
+
+    return declare
+
+
+def _returns_value(function: types.FunctionType) -> bool:
+    """Whether the function returns a status (numba can't mix `return` with `return status`)."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError):
+        return True
+    return any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(tree))

@@ -1,0 +1,124 @@
+"""A handler set: handlers in their declared order, checked together, with everything the loop needs to know of them.
+
+What an event can cost is known before it runs: `outputs_needed` and `inserts_needed` bound it per input type, emitted
+messages that later handlers receive within the same event included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from disruptor import identity
+from disruptor.errors import DefinitionError
+from disruptor.handler import Handler
+from disruptor.message import MessageType, check_distinct
+from disruptor.table import Table
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One handler's part in an input type's dispatch: called for the input itself, for earlier outputs, or both."""
+
+    number: int
+    on_input: bool
+    on_outputs: bool
+
+
+class HandlerSet:
+    """Handlers, the tables they use, and the messages they receive and emit.
+
+    Parameters
+    ----------
+    handlers : in the order in which they run, built-in ones first
+    extra_tables : tables that no handler lists but that are wanted in the state
+    inputs : further input types that the loop counts although no handler takes them
+
+    Raises
+    ------
+    DefinitionError : two messages under one id, two tables of one name, a table written by two modules.
+    """
+
+    def __init__(
+        self, handlers: Sequence[Handler], *, extra_tables: Iterable[Table] = (), inputs: Iterable[MessageType] = ()
+    ) -> None:
+        self.handlers = tuple(handlers)
+        self.tables = _distinct_tables([*(t for h in self.handlers for t in h.tables), *extra_tables])
+        self.closures = [identity.close([h]) for h in self.handlers]
+        self.emits = [_emitted(h, c.messages.values()) for h, c in zip(self.handlers, self.closures, strict=True)]
+        self.outputs: list[MessageType] = []
+        for message in sorted((m for e in self.emits for m in e), key=lambda m: m.type_id):
+            if message not in self.outputs:
+                self.outputs.append(message)
+        emitted = {m.type_id for m in self.outputs}
+        self.inputs: list[MessageType] = []
+        for message in [*(h.message for h in self.handlers), *inputs]:
+            if message.type_id not in emitted and message not in self.inputs:
+                self.inputs.append(message)
+        self.inputs.sort(key=lambda m: m.type_id)
+        check_distinct([*self.inputs, *self.outputs])
+        _check_owners(self.handlers)
+
+    def stages(self, message: MessageType) -> list[Stage]:
+        """The handlers that an input of this type can reach, in order."""
+        found: list[Stage] = []
+        reachable: set[int] = set()
+        for number, h in enumerate(self.handlers):
+            on_input = h.message.type_id == message.type_id
+            on_outputs = h.message.type_id in reachable
+            if on_input or on_outputs:
+                found.append(Stage(number, on_input, on_outputs))
+                reachable |= {m.type_id for m in self.emits[number]}
+        return found
+
+    def outputs_needed(self, stages: Sequence[Stage]) -> int:
+        """The most outputs that these stages emit for one event (one slice of each sliced handler)."""
+        total = 0
+        for stage in stages:
+            calls = (1 if stage.on_input else 0) + (total if stage.on_outputs else 0)
+            total += calls * self.handlers[stage.number].max_outputs
+        return total
+
+    def inserts_needed(self, stages: Sequence[Stage]) -> dict[Table, int]:
+        """The most rows that these stages insert, by table."""
+        needed: dict[Table, int] = {}
+        emitted = 0
+        for stage in stages:
+            h = self.handlers[stage.number]
+            calls = (1 if stage.on_input else 0) + (emitted if stage.on_outputs else 0)
+            emitted += calls * h.max_outputs
+            for table, count in h.max_inserts.items():
+                needed[table] = needed.get(table, 0) + calls * count
+        return needed
+
+    def semantic_identity(self, extra: Iterable[str] = ()) -> str:
+        """Hash of what these handlers compute: syntax of all code reached, messages, tables, declarations, `extra`."""
+        closure = identity.close(self.handlers)
+        parts = [m.schema_hash.to_bytes(8, "little").hex() for m in [*self.inputs, *self.outputs]]
+        parts += [t.schema() for t in self.tables]
+        parts += [f"{h.name}:{h.message.name}:{h.max_outputs}:{h.slices}" for h in self.handlers]
+        return identity.semantic_identity(closure, [*parts, *extra])
+
+
+def _emitted(h: Handler, reached: Iterable[MessageType]) -> list[MessageType]:
+    return [m for m in reached] if h.max_outputs else []
+
+
+def _distinct_tables(tables: list[Table]) -> list[Table]:
+    by_name: dict[str, Table] = {}
+    for table in tables:
+        if by_name.setdefault(table.name, table) is not table:
+            raise DefinitionError(f"two different tables are named {table.name}: rename one")
+    return list(by_name.values())
+
+
+def _check_owners(handlers: Sequence[Handler]) -> None:
+    owners: dict[str, str] = {}
+    for h in handlers:
+        for table in h.tables:
+            owner = owners.setdefault(table.name, h.module)
+            if owner != h.module:
+                raise DefinitionError(
+                    f"handler {h.name} ({h.module}) lists table {table.name}, which {owner} writes: "
+                    "read it without listing it, and keep what you add in a table of your own"
+                )

@@ -1,0 +1,240 @@
+"""The processor: a handler set's compiled loop, its state, its output ring, and the Python edge around them.
+
+Python enters the loop once per run of slots and comes back with a reason: nothing more to read, output ring or a table
+full, a stop request, an error at sequence N. An error poisons the processor, because the event that failed may have
+written half of its rows: what then (restore and replay) is for the layer above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from disruptor import compile_cache
+from disruptor.codegen import CONTROL_DTYPE, generate
+from disruptor.emit import OUT_CELL_DTYPE
+from disruptor.errors import CapacityError, DisruptorError, HandlerError
+from disruptor.handler_set import HandlerSet
+from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_FIELDS
+from disruptor.state import State
+from disruptor.status import IDLE, RING_FULL, STOPPED, TABLE_FULL, describe
+
+_FAR = 1 << 62
+
+OutputConsumer = Callable[[npt.NDArray[np.uint8]], None]
+Allocate = Callable[[int], npt.NDArray[np.uint8]]
+
+
+def header_dtype(slot_size: int) -> np.dtype[Any]:
+    """The slot header as a dtype of `slot_size` bytes: a view on any ring's slots."""
+    names = [n for n, _ in HEADER_FIELDS]
+    formats = [t for _, t in HEADER_FIELDS]
+    return np.dtype({"names": names, "formats": formats, "itemsize": slot_size}, align=True)
+
+
+def plain_allocate(nbytes: int) -> npt.NDArray[np.uint8]:
+    """Zeroed private memory on ordinary pages, aligned to 4 KiB."""
+    memory = np.zeros(nbytes + 4096, np.uint8)
+    start = -memory.ctypes.data % 4096
+    return memory[start : start + nbytes]
+
+
+class Processor:
+    """One compiled loop with its state.
+
+    Parameters
+    ----------
+    handlers : what to run
+    capacities : rows by domain or table name
+    output_slots : slots of the output ring, a power of two
+    slot_size : bytes of an input and of an output slot
+    checked : compile the variant that checks row indices and declared inserts
+    max_batch : events between two publications of progress
+    allocate : where state and output ring come from
+
+    Attributes
+    ----------
+    state : State
+    next_sequence : the sequence it will process next
+    """
+
+    def __init__(
+        self,
+        handlers: HandlerSet,
+        *,
+        capacities: Mapping[str, int],
+        output_slots: int = 65536,
+        slot_size: int = DEFAULT_SLOT_SIZE,
+        checked: bool = False,
+        max_batch: int = 1024,
+        allocate: Allocate = plain_allocate,
+    ) -> None:
+        self.handlers, self.slot_size = handlers, slot_size
+        self._loop = generate(handlers, checked=checked)
+        self.state = State(handlers.tables, capacities, allocate)
+        self._output_slots = output_slots
+        self._check_room()
+        self._outputs = _OutputRing(handlers, output_slots, slot_size, allocate)
+        self._control = np.zeros(1, CONTROL_DTYPE)
+        self._control[0] = (0, 0, 0, -1, max_batch, 0, -1, 0, -1, -1)
+        self._cells = tuple(np.zeros(16, np.int64) for _ in range(3))
+        self._cells[0][0], self._cells[1][0] = _FAR, -1
+        self._counts = np.zeros(len(handlers.inputs) + 1, np.int64)
+        self._tables = self.state.flat()
+        self._failure: DisruptorError | None = None
+
+    def _check_room(self) -> None:
+        for message in self.handlers.inputs:
+            needed = self.handlers.outputs_needed(self.handlers.stages(message))
+            if needed > self._output_slots:
+                raise CapacityError(
+                    f"output ring: one {message.name} may emit {needed} outputs, and the ring has {self._output_slots} slots: "
+                    "raise output_slots"
+                )
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence that will be processed next."""
+        return int(self._control[0]["next"])
+
+    @property
+    def key(self) -> str:
+        """Cache key of the compiled loop."""
+        return self._loop.key
+
+    def counts(self) -> dict[str, int]:
+        """Events processed by message type; `unknown` counts slots of types that this set does not know."""
+        named = {m.name: int(self._counts[k + 1]) for k, m in enumerate(self.handlers.inputs)}
+        return {**named, "unknown": int(self._counts[0])}
+
+    def request_stop(self) -> None:
+        """Make the loop return at its next look at the control word. Safe from any thread."""
+        self._cells[2][0] = 1
+
+    def compile(self) -> None:
+        """Compile (or load) the loop now, on an empty input."""
+        empty = np.zeros((1, self.slot_size), np.uint8)
+        self._enter(_Input(self.handlers, empty), self.next_sequence, self.next_sequence)
+
+    def start_at(self, sequence: int) -> None:
+        """Expect `sequence` next: for a processor that has processed nothing yet."""
+        assert not self._counts.any(), "start_at: this processor has already processed events"
+        self._control[0]["next"] = sequence
+
+    def process(
+        self,
+        slots: npt.NDArray[np.uint8],
+        first: int,
+        end: int,
+        consume: OutputConsumer,
+        *,
+        base: int = 0,
+        mask: int = -1,
+    ) -> None:
+        """Process the sequences `first` .. `end - 1` and hand all their outputs to `consume`.
+
+        Parameters
+        ----------
+        slots : (n, slot_size) uint8, C-contiguous; sequence s lies at slot (s - base) & mask
+        first, end : `first` must be `next_sequence`
+        consume : called with (k, slot_size) uint8 views of output slots in order; valid during the call only
+        base, mask : 0 and capacity - 1 for a ring; the first slot's sequence and -1 for a frame
+
+        Raises
+        ------
+        HandlerError : a handler failed; CapacityError : a table is full. The processor is poisoned by either.
+        """
+        if self._failure is not None:
+            raise self._failure
+        assert first == self.next_sequence, f"expected sequence {self.next_sequence}, got {first}"
+        self._control[0]["base"], self._control[0]["mask"] = base, mask
+        view = _Input(self.handlers, slots)
+        while True:
+            reason = self._enter(view, first, end)
+            self._outputs.drain(self._control, consume)
+            if reason == IDLE and self.next_sequence >= end:
+                return
+            if reason not in (IDLE, RING_FULL, STOPPED):
+                self._fail(reason)
+            if reason == STOPPED:
+                self._cells[2][0] = 0
+                return
+
+    def _enter(self, view: _Input, first: int, end: int) -> int:
+        self._control[0]["limit"] = end
+        args = (
+            self._control,
+            self._cells,
+            self._counts,
+            view.headers,
+            view.views,
+            self._tables,
+            self._outputs.arrays,
+        )
+        with np.errstate(over="ignore"):
+            return int(compile_cache.timed_call(self._loop.label, self._loop.function, *args))
+
+    def _fail(self, reason: int) -> None:
+        sequence = self.next_sequence
+        if reason == TABLE_FULL and self._control[0]["table"] >= 0:
+            table = self.handlers.tables[int(self._control[0]["table"])]
+            setting = table.domain or table.name
+            capacity = self.state.capacities[table.name]
+            self._failure = CapacityError(
+                f"table {table.name} is full ({capacity} rows) at sequence {sequence}: raise capacity.{setting}",
+                sequence=sequence,
+                table=table.name,
+                capacity=capacity,
+            )
+        else:
+            number = int(self._control[0]["handler"])
+            name = self.handlers.handlers[number].name if number >= 0 else "the loop"
+            self._failure = HandlerError(
+                f"handler {name} failed at sequence {sequence} with {describe(reason)}: stopped before any later event",
+                sequence=sequence,
+                handler=name,
+                status=reason,
+            )
+        raise self._failure
+
+
+class _Input:
+    """Typed views over one run of input slots."""
+
+    def __init__(self, handlers: HandlerSet, slots: npt.NDArray[np.uint8]) -> None:
+        size = slots.shape[1]
+        flat = slots.reshape(-1)
+        self.headers = flat.view(header_dtype(size))
+        self.views = tuple(flat.view(m.slot_dtype(size)) for m in handlers.inputs)
+        if not self.views:
+            self.views = (self.headers,)
+
+
+class _OutputRing:
+    """The output ring with one scratch slot behind it, and its cells."""
+
+    def __init__(self, handlers: HandlerSet, capacity: int, slot_size: int, allocate: Allocate) -> None:
+        assert capacity & (capacity - 1) == 0, "output_slots must be a power of two"
+        self.capacity = capacity
+        self.slots = allocate((capacity + 1) * slot_size).reshape(capacity + 1, slot_size)
+        self.cell = np.zeros(1, OUT_CELL_DTYPE)
+        self.cell[0]["mask"] = capacity - 1
+        self.fault = np.zeros(8, np.int64)
+        flat = self.slots.reshape(-1)
+        views = tuple(flat.view(m.slot_dtype(slot_size)) for m in handlers.outputs)
+        words = flat.view(np.uint64).reshape(capacity + 1, slot_size // 8)
+        ordinals = np.zeros(max(1, len(handlers.handlers)), np.int64)
+        self.arrays = (self.cell, self.fault, ordinals, flat.view(header_dtype(slot_size)), words, *views)
+
+    def drain(self, control: npt.NDArray[Any], consume: OutputConsumer) -> None:
+        """Hand everything between the consumer's position and the producer's to `consume`, in at most two pieces."""
+        done, end = int(control[0]["consumed"]), int(self.cell[0]["next"])
+        while done < end:
+            at = done & (self.capacity - 1)
+            count = min(end - done, self.capacity - at)
+            consume(self.slots[at : at + count])
+            done += count
+            control[0]["consumed"] = done
