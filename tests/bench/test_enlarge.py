@@ -129,6 +129,7 @@ def test_a_transaction_stays_together(logs: list[dict[str, Any]]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_parquet_holds_the_same_logs(made: Path, logs: list[dict[str, Any]]) -> None:
     files = sorted((made / "parquet").iterdir())
     last = int(logs[-1]["blockNumber"], 16)
