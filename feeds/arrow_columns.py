@@ -184,14 +184,17 @@ def shown(column: ByteColumn, row: int) -> str:
 def check_gathered(
     column: ByteColumn, target: Bytes, at: int, width: int, present: Bytes, name: str, fail: Fail
 ) -> None:
-    """Run `gather_fixed` to target[:, at : at + width]; raises what `fail` makes of a bad value."""
-    place = place_of(column, width, at)
-    row = gather_fixed(column.offsets, column.values, column.validity, place, target, present)
+    """Run `gather_fixed` to target[:, at : at + width]; raises what `fail` makes of a bad value.
+
+    target : (n, stride) uint8, C-contiguous, mutated. present : (n,) uint8, mutated.
+    """
+    place = place_of(column, width, at, target.shape[1])
+    row = gather_fixed(column.offsets, column.values, column.validity, place, target.reshape(-1), present)
     if row < len(present):
         expected = f"expected {width} bytes, or 0x and {2 * width} hex digits"
         raise fail(row, f"{name}: {expected}, found {shown(column, row)}")
 
 
-def place_of(column: ByteColumn, width: int = 0, at: int = 0) -> npt.NDArray[Any]:
+def place_of(column: ByteColumn, width: int = 0, at: int = 0, stride: int = 0) -> npt.NDArray[Any]:
     """The scalars of a gathering kernel, see `column_kernels.PLACE_DTYPE`."""
-    return np.array([(width, at, column.first_bit)], PLACE_DTYPE)
+    return np.array([(width, at, stride, column.first_bit)], PLACE_DTYPE)

@@ -13,12 +13,14 @@ import numpy as np
 
 from disruptor.compile_cache import entry
 from disruptor.feeds import hex, utc
+from disruptor.feeds.byte_copy import copy_bytes
 from disruptor.jit import jit
 
 PLACE_DTYPE = np.dtype(
     [
         ("width", "<i8"),  # bytes of each value
-        ("at", "<i8"),  # where it goes in a target row
+        ("at", "<i8"),  # where the first one goes in the target
+        ("stride", "<i8"),  # from one to the next in the target
         ("bit", "<i8"),  # the first row's bit in `validity`
     ]
 )
@@ -33,20 +35,26 @@ def is_valid(validity: Any, bit: int) -> bool:
 
 @entry
 def gather_fixed(offsets: Any, values: Any, validity: Any, place: Any, target: Any, present: Any) -> int:
-    """Copy values of `width` bytes (or their hex) to target[i, at:]; present[i] = 0 for null and empty ones.
+    """Copy values of `width` bytes (or their hex) to target[at + i * stride:]; present[i] = 0 without one.
 
-    target : (n, k) uint8, mutated. present : (n,) uint8, mutated.
+    target : flat uint8, mutated. present : (n,) uint8, mutated.
     """
-    width, at, bit = place[0]["width"], place[0]["at"], place[0]["bit"]
+    width, bit = place[0]["width"], place[0]["bit"]
     for i in range(len(present)):
+        at = place[0]["at"] + i * place[0]["stride"]
         start, stop = offsets[i], offsets[i + 1]
         present[i] = 0
         if start == stop or not is_valid(validity, bit + i):
             continue
         if stop - start == width:
-            for b in range(width):
-                target[i, at + b] = values[start + b]
-        elif hex.decode_fixed(values, start, stop, target[i, at : at + width]) != width:
+            # The two widths that logs have, as constants: see byte_copy.
+            if width == 32:
+                copy_bytes(values, start, target, at, 32)
+            elif width == 20:
+                copy_bytes(values, start, target, at, 20)
+            else:
+                copy_bytes(values, start, target, at, width)
+        elif hex.decode_fixed(values, start, stop, target[at : at + width]) != width:
             return i
         present[i] = 1
     return len(present)
@@ -54,10 +62,10 @@ def gather_fixed(offsets: Any, values: Any, validity: Any, place: Any, target: A
 
 @entry
 def gather_topic_list(offsets: Any, values: Any, validity: Any, place: Any, target: Any, counts: Any) -> int:
-    """Decode lists such as `0x…,0x…` or `["0x…", "0x…"]`: up to 4 topics to target[i, at:], their number
-    to counts[i]."""
-    at, bit = place[0]["at"], place[0]["bit"]
+    """Decode lists such as `0x…,0x…` or `["0x…", "0x…"]`: up to 4 topics each, their number to counts[i]."""
+    bit = place[0]["bit"]
     for i in range(len(counts)):
+        at = place[0]["at"] + i * place[0]["stride"]
         counts[i] = 0
         position, stop = offsets[i], offsets[i + 1]
         if not is_valid(validity, bit + i):
@@ -71,7 +79,7 @@ def gather_topic_list(offsets: Any, values: Any, validity: Any, place: Any, targ
             if counts[i] == 4 or position + 66 > stop:
                 return i
             start = at + 32 * np.int64(counts[i])
-            if hex.decode_fixed(values, position, position + 66, target[i, start : start + 32]) != 32:
+            if hex.decode_fixed(values, position, position + 66, target[start : start + 32]) != 32:
                 return i
             counts[i] += 1
             position += 66

@@ -158,7 +158,8 @@ def _gather_at(
     column: ByteColumn, rows: npt.NDArray[Any], at: int, width: int, name: str, fail: Fail
 ) -> Bytes:
     present = np.zeros(len(rows), np.uint8)
-    check_gathered(column, rows.view(np.uint8).reshape(len(rows), -1), at, width, present, name, fail)
+    target = rows.view(np.uint8).reshape(len(rows), LOG_DTYPE.itemsize)
+    check_gathered(column, target, at, width, present, name, fail)
     return present
 
 
@@ -167,10 +168,10 @@ def _gather_topics(arrays: Mapping[str, Any], rows: npt.NDArray[Any], fail: Fail
     first = int(LOG_DTYPE.fields["topics"][1])
     if "topics" in arrays:
         column = byte_column(arrays["topics"])
-        place = place_of(column, 32, first)
+        place = place_of(column, 32, first, LOG_DTYPE.itemsize)
         counts = np.zeros(len(rows), np.uint8)
-        target = rows.view(np.uint8).reshape(len(rows), -1)
-        row = gather_topic_list(column.offsets, column.values, column.validity, place, target, counts)
+        flat = rows.view(np.uint8)
+        row = gather_topic_list(column.offsets, column.values, column.validity, place, flat, counts)
         if row < len(rows):
             raise fail(row, f"topics: expected up to 4 of 0x and 64 hex digits, found {shown(column, row)}")
         rows["topic_count"] = counts

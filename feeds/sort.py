@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor.compile_cache import entry
+from disruptor.feeds.byte_copy import copy_bytes
 from disruptor.feeds.columns import LOG_DTYPE, LogBatch
 from disruptor.feeds.sort_runs import Bytes, Rows, Run, RunReader, write_error, write_run
 
@@ -213,9 +214,7 @@ def copy_data(source: Bytes, rows: Rows, targets: Any, offsets: Any, blob: Bytes
     """Copy the data of rows[targets] from `source` (at their data_offset) to `blob` (at offsets[targets])."""
     for t in range(len(targets)):
         row = targets[t]
-        start, at = rows[row]["data_offset"], offsets[row]
-        for b in range(np.int64(rows[row]["data_length"])):
-            blob[at + b] = source[start + b]
+        copy_bytes(source, rows[row]["data_offset"], blob, offsets[row], rows[row]["data_length"])
 
 
 # Merge.
@@ -301,8 +300,7 @@ def merge_windows(windows: Windows, out_rows: Rows, out_blob: Bytes, state: Any)
         if state[0] == len(out_rows) or state[1] + length > len(out_blob):
             return OUT_FULL
         start = windows.rows[best, at]["data_offset"] - heads[best]["data_start"]
-        for b in range(length):
-            out_blob[state[1] + b] = windows.blobs[best, start + b]
+        copy_bytes(windows.blobs[best], start, out_blob, state[1], length)
         out_rows[state[0]] = windows.rows[best, at]
         out_rows[state[0]]["data_offset"] = state[1]
         state[0] += 1
