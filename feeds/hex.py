@@ -102,12 +102,13 @@ def decode_hex(source: Any, start: int, stop: int, target: Any, at: int) -> int:
     length = (stop - start) >> 1
     if (stop - start) & 1:
         return ODD_DIGITS
+    # Slices start at zero, so the compiler can prove the indexes non-negative and drop the wrap-around tests.
+    digits, decoded = source[start:stop], target[at : at + length]
     seen = np.uint8(0)
     for i in range(length):
-        high = NIBBLES[source[start + 2 * i]]
-        low = NIBBLES[source[start + 2 * i + 1]]
+        high, low = NIBBLES[digits[2 * i]], NIBBLES[digits[2 * i + 1]]
         seen |= high | low
-        target[at + i] = (high << 4) | low
+        decoded[i] = (high << 4) | low
     if seen & _BAD_NIBBLE:
         return NOT_A_DIGIT
     return length
