@@ -41,6 +41,7 @@ lint: $(READY) ## formatting and lint rules
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases bench
 
 layers: $(READY) ## which folder may import which
 	$(BIN)/lint-imports
@@ -49,11 +50,10 @@ bounds: $(READY) ## the tests, compiled with bounds checks
 	NUMBA_BOUNDSCHECK=1 $(call lane,bounds) $(BIN)/pytest
 
 nojit: $(READY) ## the tests with the JIT off, and coverage
-	NUMBA_DISABLE_JIT=1 $(call lane,nojit) $(BIN)/pytest --cov --cov-report=term:skip-covered
+	NUMBA_DISABLE_JIT=1 $(call lane,nojit) $(BIN)/pytest --cov
 
 doctest: $(READY) ## examples in docstrings and documents
-	$(call lane,jit) $(BIN)/pytest --doctest-modules disruptor
-	$(call lane,jit) $(BIN)/pytest --doctest-glob='*.md' README.md docs
+	$(call lane,jit) $(BIN)/pytest --doctest-modules --doctest-glob='*.md' disruptor README.md docs
 
 format: $(READY) ## rewrite the code in the project's format
 	$(BIN)/ruff format .

@@ -48,10 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore:overflow encountered:RuntimeWarning")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Print what a failure needs to be seen again."""
-    streams = os.environ.get("DISRUPTOR_DATA", "unset")
-    return f"lane: {LANE}, seed: {SEED}, hypothesis profile: {PROFILE}, DISRUPTOR_DATA: {streams}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what a failure needs to be seen again; a header would be lost under `-q`."""
+    folder = os.environ.get("DISRUPTOR_DATA", "unset")
+    terminalreporter.write_line(
+        f"lane: {LANE}, seed: {SEED}, hypothesis profile: {PROFILE}, DISRUPTOR_DATA: {folder}"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,9 +24,10 @@ LAYERS: dict[str, set[str]] = {
     "replay": {"core", "journal", "handlers", "feeds"},
     "engine": {"core", "journal", "handlers", "feeds", "replay", "config"},
 }
-#: What the core may import from outside. llvmlite is numba's own; hugepages knows the pools of pages.
+#: What the core and the handlers may import from outside. llvmlite is numba's own, for intrinsics; hugepages
+#: knows the pools of pages.
 CORE_PACKAGES = {"numpy", "numba", "llvmlite", "hugepages"}
-HANDLER_PACKAGES = {"numpy", "numba"}
+HANDLER_PACKAGES = {"numpy", "numba", "llvmlite"}
 
 
 def modules(folder: str) -> list[Path]:
