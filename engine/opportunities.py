@@ -74,7 +74,8 @@ class BestOpportunities:
         """Rank the opportunities of one batch; other types are not looked at."""
         if context.message.type_id != ArbitrageOpportunity.type_id or not len(records):
             return
-        pools = records["venue_a"].astype(np.uint64) << np.uint64(32) | records["venue_b"].astype(np.uint64)
+        venue_a, venue_b = (records[name].astype(np.uint64) for name in ("venue_a", "venue_b"))
+        pools = venue_a << np.uint64(32) | venue_b
         numbers = self._number_openings(pools, header(records, context.message, "flags"))
         rank = self._rank(records, context)
         chosen = np.flatnonzero(self._wanted(records))

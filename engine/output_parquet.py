@@ -244,5 +244,6 @@ def _refuse_existing(path: Path, *, force: bool) -> None:
 def _one_type_only(path: Path, names: Sequence[str]) -> InputError:
     return InputError(
         f"--out {path}: a .parquet file holds one message type, this run writes "
-        f"{', '.join(sorted(set(names)))}: choose one with --types, or name a directory such as {path.with_suffix('')}/"
+        f"{', '.join(sorted(set(names)))}: choose one with --types, "
+        f"or name a directory such as {path.with_suffix('')}/"
     )

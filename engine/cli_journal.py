@@ -1,0 +1,92 @@
+"""`disruptor import` and `disruptor journal verify`: the event journal is made, and checked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from disruptor.engine import cli_options as options
+
+VERIFICATION_FAILED = 1
+
+journal = typer.Typer(help="Work with event journals.", no_args_is_help=False)
+
+
+def import_logs(
+    sources: options.LogSources,
+    directory: Annotated[str, typer.Option("--journal", metavar="DIR", help="The journal to write.")],
+    profile: options.Profile = None,
+    sets: options.Sets = None,
+    pools: options.Pools = None,
+    blocks: options.Blocks = None,
+    sort: options.Sort = False,
+    strict: options.Strict = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an unfinished import left in DIR.")
+    ] = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Decode recorded logs into an event journal, identical for identical input."""
+    settings = options.settings_of(profile, "replay", sets)
+    from disruptor.replay.importer import import_logs as import_into
+
+    from disruptor.engine.progress import progress_on_stderr
+
+    with progress_on_stderr("import") as progress:
+        answer = import_into(
+            sources,
+            directory,
+            pools=pools or [],
+            blocks=blocks or [],
+            sort=sort,
+            strict=strict,
+            settings=settings,
+            restart=restart,
+            progress=progress,
+        )
+    show(answer, as_json=as_json)
+
+
+@journal.command()
+def verify(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="The journal to check.")],
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Check every frame of a journal: checksums, chain, sequences. Exit code 1 if one is wrong."""
+    from disruptor.journal.verify import verify_journal
+
+    answer = verify_journal(directory)
+    show(answer, as_json=as_json)
+    if not answer["ok"]:
+        raise typer.Exit(VERIFICATION_FAILED)
+
+
+def show(answer: dict[str, Any], *, as_json: bool) -> None:
+    """A flat report: one JSON object, or one `name: value` line an entry."""
+    if as_json:
+        options.print_json(answer)
+        return
+    for name, value in answer.items():
+        typer.echo(f"{name.replace('_', ' ')}: {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A value for people.
+
+    >>> shown(1234567), shown({"gap": 2}), shown(None), shown(True), shown([])
+    ('1,234,567', 'gap 2', 'none', 'yes', 'none')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(part)}" for name, part in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(shown(part) for part in value) or "none"
+    return "none" if value is None else str(value)

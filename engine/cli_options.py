@@ -1,0 +1,88 @@
+"""The options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+#: Key of `Context.meta` under which `--debug` is kept, wherever on the line it stood.
+DEBUG = "disruptor.debug"
+
+
+def _remember_debug(context: typer.Context, value: bool) -> bool:
+    context.meta[DEBUG] = context.meta.get(DEBUG, False) or value
+    return value
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE...", help="Recorded logs (files, folders, globs) or a journal."),
+]
+LogSources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Recorded logs: files, directories of chunks, globs.")
+]
+Profile = Annotated[
+    str | None, typer.Option("--profile", metavar="P", help="Settings profile: replay, scan, or a YAML file.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable. See `config show`."),
+]
+Handlers = Annotated[
+    list[str] | None,
+    typer.Option("--handlers", metavar="H", help="Your handlers: a .py file or a module; repeatable."),
+]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option("--pools", metavar="FILE", help="Pools file, or logs of the factories; repeatable."),
+]
+Blocks = Annotated[
+    list[str] | None, typer.Option("--blocks", metavar="FILE", help="Block headers; repeatable.")
+]
+FromBlock = Annotated[
+    int | None, typer.Option("--from-block", metavar="N", min=0, help="First block to report.")
+]
+ToBlock = Annotated[int | None, typer.Option("--to-block", metavar="N", min=0, help="Last block to apply.")]
+FromSequence = Annotated[
+    int | None, typer.Option("--from-seq", metavar="S", min=0, help="First sequence to report.")
+]
+ToSequence = Annotated[
+    int | None, typer.Option("--to-seq", metavar="S", min=0, help="Last sequence to apply.")
+]
+WriteJournal = Annotated[
+    str | None, typer.Option("--write-journal", metavar="DIR", help="Also write the event journal here.")
+]
+Sort = Annotated[bool, typer.Option("--sort", help="Accept logs in disorder: sort them on disk first.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Make what would be a counted warning an error.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", metavar="FILE|DIR", help="Write outputs: .jsonl, .parquet, or a directory."),
+]
+Types = Annotated[
+    str | None, typer.Option("--types", metavar="T,...", help="Message types that --out gets; default all.")
+]
+StateOut = Annotated[
+    str | None,
+    typer.Option("--state-out", metavar="FILE", help="Write the state, one JSON line a pool."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files of --out and --state-out that exist.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Show the traceback of an error.", callback=_remember_debug, is_eager=True),
+]
+
+
+def settings_of(profile: str | None, default: str, sets: list[str] | None) -> Any:
+    """Effective settings of a command."""
+    from disruptor.config.loader import load_settings
+
+    return load_settings(profile or default, sets or ())[0]
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object and a line end on stdout."""
+    import json
+
+    typer.echo(json.dumps(value, allow_nan=False))

@@ -1,0 +1,256 @@
+"""`disruptor replay` and `disruptor scan`: build the request, run it with its sinks, say what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from disruptor.engine import cli_options as options
+from disruptor.errors import InputError, SettingError
+
+if TYPE_CHECKING:
+    from disruptor.engine.opportunities import BestOpportunities, Ranking
+    from disruptor.replay.request import OutputSink, ReplayRequest
+
+OPPORTUNITY = "ArbitrageOpportunity"
+
+
+class SortBy(StrEnum):
+    """What makes one opportunity come before another."""
+
+    spread = "spread"
+    depth = "depth"
+    block = "block"
+
+
+def replay(
+    sources: options.Sources,
+    profile: options.Profile = None,
+    sets: options.Sets = None,
+    handlers: options.Handlers = None,
+    pools: options.Pools = None,
+    blocks: options.Blocks = None,
+    from_block: options.FromBlock = None,
+    to_block: options.ToBlock = None,
+    from_seq: options.FromSequence = None,
+    to_seq: options.ToSequence = None,
+    write_journal: options.WriteJournal = None,
+    sort: options.Sort = False,
+    strict: options.Strict = False,
+    as_json: options.AsJson = False,
+    out: options.Out = None,
+    types: options.Types = None,
+    state_out: options.StateOut = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
+) -> None:
+    """Run recorded logs or a journal through the engine: pools, swaps, arbitrage, digests."""
+    from disruptor.replay.request import ReplayRequest
+
+    names = split_types(types, out)
+    request = ReplayRequest(
+        sources=tuple(sources),
+        settings=options.settings_of(profile, "replay", sets),
+        handlers=tuple(handlers or ()),
+        pools=tuple(pools or ()),
+        blocks=tuple(blocks or ()),
+        from_block=from_block,
+        to_block=to_block,
+        from_seq=from_seq,
+        to_seq=to_seq,
+        write_journal=write_journal,
+        sort=sort,
+        strict=strict,
+        state_out=checked_state_out(state_out, force=force),
+        types=names,
+    )
+    answer = execute(request, output_sinks(out, names, force=force), title="replay")
+    if as_json:
+        options.print_json(answer)
+    else:
+        typer.echo("\n".join(summary_lines(answer)))
+
+
+def scan(
+    sources: options.Sources,
+    profile: options.Profile = None,
+    sets: options.Sets = None,
+    handlers: options.Handlers = None,
+    pools: options.Pools = None,
+    blocks: options.Blocks = None,
+    from_block: options.FromBlock = None,
+    to_block: options.ToBlock = None,
+    from_seq: options.FromSequence = None,
+    to_seq: options.ToSequence = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, max=100_000, help="Rows to show.")] = 10,
+    sort_by: Annotated[
+        SortBy, typer.Option("--sort-by", help="Widest spread, most depth, or latest block first.")
+    ] = SortBy.spread,
+    token: Annotated[
+        list[str] | None,
+        typer.Option("--token", metavar="ADDR|SYMBOL", help="Only pairs with this token; repeatable."),
+    ] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", metavar="ADDR", help="Only with this pool; repeatable.")
+    ] = None,
+    min_bps: Annotated[
+        float, typer.Option("--min-bps", metavar="BPS", min=0, help="Smallest spread to show.")
+    ] = 0.0,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="FILE", help="Token list: symbols and decimals.")
+    ] = None,
+    sort: options.Sort = False,
+    strict: options.Strict = False,
+    as_json: options.AsJson = False,
+    out: options.Out = None,
+    types: options.Types = None,
+    state_out: options.StateOut = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show the best arbitrage opportunities of recorded logs or a journal: a preset of replay."""
+    from disruptor.engine.opportunities import BestOpportunities, Ranking, resolve_pools, resolve_tokens
+    from disruptor.replay.request import ReplayRequest
+
+    settings = options.settings_of(profile, "scan", sets)
+    if not settings.arbitrage.enabled:
+        raise SettingError("arbitrage.enabled: expected true for scan: it shows nothing else")
+    names = split_types(types, out)
+    known = load_token_list(tokens)
+    ranking = Ranking(
+        top=top,
+        sort_by=sort_by.value,
+        tokens=resolve_tokens(token or (), known),
+        pools=resolve_pools(pool or ()),
+        min_bps=min_bps,
+    )
+    request = ReplayRequest(
+        sources=tuple(sources),
+        settings=settings,
+        handlers=tuple(handlers or ()),
+        pools=tuple(pools or ()),
+        blocks=tuple(blocks or ()),
+        from_block=from_block,
+        to_block=to_block,
+        from_seq=from_seq,
+        to_seq=to_seq,
+        sort=sort,
+        strict=strict,
+        state_out=checked_state_out(state_out, force=force),
+        types=None if out else (OPPORTUNITY,),
+    )
+    best = BestOpportunities(ranking)
+    answer = execute(request, [best, *output_sinks(out, names, force=force)], title="scan")
+    show_best(best, ranking, known, answer, as_json=as_json)
+
+
+def execute(request: ReplayRequest, sinks: Sequence[OutputSink], *, title: str) -> dict[str, Any]:
+    """Run a request with its sinks and progress; the result as a JSON object."""
+    from disruptor.engine.output import FanOut
+    from disruptor.engine.progress import progress_on_stderr
+
+    with FanOut(sinks) as sink:
+        # The compiled part is imported last: bad options are told at once.
+        from disruptor.replay.run import run
+
+        with progress_on_stderr(title) as progress:
+            result = run(request, sink if sinks else None, progress)
+    answer: dict[str, Any] = result.to_json()
+    return answer
+
+
+def show_best(
+    best: BestOpportunities,
+    ranking: Ranking,
+    known: dict[bytes, tuple[str, int]],
+    answer: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """The table and a line below it, or the one object with `best` added."""
+    from disruptor.engine.tables import opportunity_json, print_opportunities
+
+    rows = best.result()
+    if as_json:
+        options.print_json({**answer, "best": [opportunity_json(row, known) for row in rows]})
+        return
+    print_opportunities(rows, known)
+    shown = f"{len(rows)} of {answer['opportunities']:,} openings shown, by {ranking.sort_by}"
+    typer.echo(f"{shown}; {answer['events']:,} events in {answer['seconds']:.2f} s")
+    for line in warning_lines(answer):
+        typer.echo(line)
+
+
+def output_sinks(out: str | None, types: tuple[str, ...] | None, *, force: bool) -> list[OutputSink]:
+    """The sink of `--out`, if there is one."""
+    if out is None:
+        return []
+    from disruptor.engine.output import open_output
+
+    return [open_output(out, types, force=force)]
+
+
+def split_types(types: str | None, out: str | None) -> tuple[str, ...] | None:
+    """The names of `--types T,...`."""
+    if types is None:
+        return None
+    names = tuple(name.strip() for name in types.split(",") if name.strip())
+    if not names:
+        raise InputError("--types: expected names of message types, such as --types DeFiSwapEvent")
+    if out is None:
+        raise InputError("--types: chooses what --out writes: add --out FILE.jsonl")
+    return names
+
+
+def checked_state_out(path: str | None, *, force: bool) -> str | None:
+    """Refuse, before the run, a `--state-out` that is taken or has no folder."""
+    if path is None:
+        return None
+    target = Path(path)
+    if target.is_dir() or not target.parent.is_dir():
+        raise InputError(f"--state-out {path}: expected a file in a folder that exists")
+    if target.exists() and not force:
+        raise InputError(f"{path}: exists already: add --force to replace it")
+    return path
+
+
+def load_token_list(path: str | None) -> dict[bytes, tuple[str, int]]:
+    """Symbols and decimals by token address; empty without a file."""
+    if path is None:
+        return {}
+    from disruptor.feeds.token_list import load_tokens
+
+    known: dict[bytes, tuple[str, int]] = load_tokens(path)
+    return known
+
+
+def summary_lines(answer: dict[str, Any]) -> list[str]:
+    """What a replay tells a person."""
+    outputs = ", ".join(f"{name} {count:,}" for name, count in answer["outputs"].items()) or "none"
+    return [
+        f"chain {answer['chain_id']}: {answer['events']:,} events "
+        f"(sequences {answer['first_sequence']} to {answer['last_sequence']}) in {answer['seconds']:.2f} s, "
+        f"{answer['events_per_second']:,.0f}/s; compiled in {answer['compile_seconds']:.2f} s",
+        f"outputs: {outputs}; {answer['opportunities']:,} arbitrage openings",
+        f"state digest   {answer['state_digest']}",
+        f"output digest  {answer['output_digest']}",
+        f"code identity  {answer['code_identity']}; pages {page_text(answer['pages'])}",
+        *warning_lines(answer),
+    ]
+
+
+def warning_lines(answer: dict[str, Any]) -> list[str]:
+    """One line of counted warnings, if there are any."""
+    counts = ", ".join(f"{kind} {count:,}" for kind, count in (answer.get("warnings") or {}).items())
+    return [f"warnings: {counts}"] if counts else []
+
+
+def page_text(pages: Any) -> str:
+    """The pages that a run got, in one phrase."""
+    if isinstance(pages, dict):
+        return ", ".join(f"{name} {kind}" for name, kind in pages.items())
+    return str(pages)
