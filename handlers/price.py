@@ -126,10 +126,13 @@ def price_of_v3(s0: U64, s1: U64, s2: U64) -> Price:
     if w3 != ZERO:
         hi, lo, exponent = _normalise(w3, w2, w1)
         return hi, lo, exponent - 128
-    if w2 | w1 | w0 == ZERO:
+    if w2 | w1 != ZERO:
+        hi, lo, exponent = _normalise(w2, w1, w0)
+        return hi, lo, exponent - 192
+    if w0 == ZERO:
         return ZERO, ZERO, 0
-    hi, lo, exponent = _normalise(w2, w1, w0)
-    return hi, lo, exponent - 192
+    hi, lo, exponent = _normalise(w0, ZERO, ZERO)  # below every price that a pool can have
+    return hi, lo, exponent - 320
 
 
 @jit
@@ -204,10 +207,9 @@ def profitable(
 
 @jit
 def compare_net(fraction_a: Fraction, fee_a: int, fraction_b: Fraction, fee_b: int) -> int:
-    """Exact sign of ratio - 1: -1, 0 or 1, by cross-multiplying fractions whose d is not 0; fees as in
-    `spread`.
+    """Exact sign of ratio - 1, as -1, 0 or 1, for pools that have a price and fees that `spread` takes.
 
-    Both products fit 512 bits: 320 of n, 128 of d, 40 of fees.
+    The cross products fit 512 bits: 320 of n, 128 of the other's d, 40 of fees.
     """
     a4, a3, a2, a1, a0, a_d1, a_d0 = fraction_a
     b4, b3, b2, b1, b0, b_d1, b_d0 = fraction_b
