@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("journal", "handlers", "replay", "feeds", "engine", "config")
 SHIPPED = ("disruptor", *FOLDERS, "bench", "examples")
-SKIPPED = {"__pycache__", "build", "dist", "out"}
+SKIPPED = {"__pycache__", "build", "dist", "out", ".coverage"}
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".cfg", ".txt", ".sh", ""}
 #: The one module that may take a compiling decorator from numba.
 COMPILER = "disruptor/jit.py"
@@ -44,7 +44,8 @@ def files() -> Iterator[Path]:
             if n == ".ci" or not (n.startswith(".") or n in SKIPPED or n.endswith(".egg-info"))
             if not Path(folder, n).is_symlink()
         ]
-        yield from (path for n in sorted(found) if (path := Path(folder, n)).suffix in TEXT)
+        kept = (Path(folder, n) for n in sorted(found) if n not in SKIPPED)
+        yield from (path for path in kept if path.suffix in TEXT)
 
 
 def sources() -> list[Path]:
