@@ -171,12 +171,11 @@ def test_sign_is_exact_between_a_v3_pool_and_the_nearest_v2_pool(root, reserve0)
 @example(3000, 500, 2**72)
 def test_sign_is_exact_where_fees_cancel_the_difference(fee_a, fee_b, scale):
     kept = (10**6 - fee_a) * (10**6 - fee_b)
-    fair = (10**12 * scale, kept * scale)
+    dear, cheap = 10**12 * scale, kept * scale
     for step in (-1, 0, 1):
-        dearer = (fair[0], max(1, fair[1] + step))
-        ratio = ratio_of(dearer, fee_a, (1, 1), fee_b)
-        assert (ratio > 1) - (ratio < 1) == (-step if fair[1] + step else 0)
-        check_decision(dearer, fee_a, (1, 1), fee_b)
+        check_decision((dear, max(1, cheap + step)), fee_a, (1, 1), fee_b)
+        check_decision((1, 1), fee_a, (max(1, cheap + step), dear), fee_b)
+    assert ratio_of((dear, cheap), fee_a, (1, 1), fee_b) == ratio_of((1, 1), fee_a, (cheap, dear), fee_b) == 1
 
 
 def test_v3_price_of_an_exact_power_equals_the_v2_price():
