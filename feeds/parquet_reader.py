@@ -7,8 +7,7 @@ whole, and the file is never mapped: one that shrinks meanwhile is an error, not
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from disruptor.errors import InputError
+from disruptor.feeds.ahead import one_ahead
 from disruptor.feeds.arrow_columns import integer_column
 from disruptor.feeds.columns import LOG_DTYPE, LogBatch
 from disruptor.feeds.log_table import build_batch, choose_columns
@@ -47,7 +47,7 @@ def read_logs(path: str, file_index: int, batch_rows: int = DEFAULT_BATCH_ROWS) 
         room = np.zeros(batch_rows, LOG_DTYPE)
         first = 1
         decoded = file.iter_batches(batch_size=batch_rows, columns=list(names.values()))
-        with closing(_ahead(path, decoded)) as batches:
+        with closing(one_ahead(decoded)) as batches:
             for batch in batches:
                 arrays = {name: batch.column(used) for name, used in names.items()}
                 positions = np.arange(first, first + batch.num_rows, dtype=np.int64)
@@ -66,7 +66,7 @@ def chain_id(path: str) -> int | None:
         if "chain_id" not in file.schema_arrow.names:
             return None
         chains: set[int] = set()
-        with closing(_ahead(path, file.iter_batches(columns=["chain_id"]))) as batches:
+        with closing(one_ahead(file.iter_batches(columns=["chain_id"]))) as batches:
             for batch in batches:
                 values = integer_column(batch.column(0), "chain_id", _Fail(path, 1))
                 chains.update(int(value) for value in np.unique(values) if value >= 0)
@@ -89,28 +89,12 @@ class _Fail:
 
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    """The open file; a file that can't be read as Parquet is an InputError."""
+    """The open file; what goes wrong in Arrow, now or while it is read, is an InputError."""
     try:
-        file = pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
+        with pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False) as file:
+            yield file
     except (pa.ArrowException, OSError) as problem:
         raise _unreadable(path, problem) from None
-    with file:
-        yield file
-
-
-def _ahead(path: str, batches: Iterator[Any]) -> Generator[Any, None, None]:
-    """The same batches, each decoded in a helper thread while the one before it is used."""
-    with ThreadPoolExecutor(1, "parquet-reader") as helper:
-        pending = helper.submit(next, batches, None)
-        while True:
-            try:
-                batch = pending.result()
-            except (pa.ArrowException, OSError) as problem:
-                raise _unreadable(path, problem) from None
-            if batch is None:
-                return
-            pending = helper.submit(next, batches, None)
-            yield batch
 
 
 def _unreadable(path: str, problem: Exception) -> InputError:
