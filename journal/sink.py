@@ -1,0 +1,100 @@
+"""What the writer's helper thread owns: the segment being written, the totals, and the running hash.
+
+One instance belongs to one thread at a time; `disruptor.journal.writer` hands frames over and reads the
+totals only when the thread is idle. The first error stays: no frame is written after one that failed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from disruptor.errors import JournalError
+from disruptor.journal.layout import (
+    BLOCK_SIZE,
+    HASH_SIZE,
+    KIND_JOURNAL_END,
+    KIND_SEGMENT_END,
+    Bytes,
+    frame_size,
+    frames_per_segment,
+    seal_segment_header,
+    segment_name,
+)
+from disruptor.journal.manifest import SegmentEntry
+from disruptor.journal.segment import SegmentWriter
+from disruptor.journal.storage import Storage
+
+
+class JournalSink:
+    """Writes frames into segments, and segments into a chain.
+
+    Parameters
+    ----------
+    storage : where the segments go
+    schema, identity : the JSON of every segment's header
+    geometry : slot_size, frame_slots, segment_bytes
+    """
+
+    def __init__(self, storage: Storage, schema: bytes, identity: bytes, geometry: dict[str, int]) -> None:
+        self.storage, self.geometry = storage, geometry
+        self._schema, self._identity = schema, identity
+        self.entries: list[SegmentEntry] = []
+        self.first_sequence = self.slot_count = self.frame_count = 0
+        self.running_hash = bytes(HASH_SIZE)
+        self._segment: SegmentWriter | None = None
+        self._failed: BaseException | None = None
+        self.header_size = len(self._header())
+        full = frame_size(geometry["frame_slots"], geometry["slot_size"])
+        self._frames_per_segment = frames_per_segment(geometry["segment_bytes"], self.header_size, full)
+        if self._frames_per_segment < 1:
+            least = BLOCK_SIZE + self.header_size + full
+            raise JournalError(
+                f"journal: a segment of {geometry['segment_bytes']} bytes can't hold one frame: give "
+                f"at least {least}"
+            )
+
+    def write(self, buffer: Bytes, count: int) -> None:
+        """Write one frame, into a new segment if the present one is full."""
+        try:
+            if self._failed is not None:
+                raise self._failed
+            if self._segment is not None and self._segment.frame_count == self._frames_per_segment:
+                self._end_segment(KIND_SEGMENT_END)
+            segment = self._segment or self._begin_segment()
+            segment.write_frame(buffer, count, self.geometry["slot_size"])
+            self.slot_count, self.frame_count = self.slot_count + count, self.frame_count + 1
+        except BaseException as error:
+            self._failed = error
+            raise
+
+    def finish(self) -> None:
+        """End the last segment and the journal. An empty journal has one segment, without frames."""
+        if self._segment is None:
+            self._begin_segment()
+        self._end_segment(KIND_JOURNAL_END)
+
+    def close(self) -> None:
+        """Give up the segment being written."""
+        if self._segment is not None:
+            self._segment.close()
+
+    def _header(self) -> Bytes:
+        return seal_segment_header(
+            self._schema,
+            self._identity,
+            **self.geometry,
+            segment_number=len(self.entries),
+            first_sequence=self.first_sequence + self.slot_count,
+            chain=np.frombuffer(self.running_hash, np.uint8),
+        )
+
+    def _begin_segment(self) -> SegmentWriter:
+        name = segment_name(self.first_sequence + self.slot_count)
+        self._segment = SegmentWriter(self.storage, name, self._header(), self.geometry["segment_bytes"])
+        return self._segment
+
+    def _end_segment(self, kind: int) -> None:
+        assert self._segment is not None
+        entry = self._segment.finish(kind, self.frame_count, len(self.entries) + 1, self.first_sequence)
+        self.entries.append(entry)
+        self.running_hash, self._segment = self._segment.running_hash, None
