@@ -16,7 +16,7 @@ No function raises, allocates or keeps state, and all are defined for every argu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from llvmlite import ir
@@ -24,6 +24,7 @@ from numba.core import types
 from numba.core.typing import templates
 from numba.extending import lower_builtin
 
+F = TypeVar("F", bound=Callable[..., Any])
 U64: TypeAlias = np.uint64
 U128: TypeAlias = tuple[np.uint64, np.uint64]
 U192: TypeAlias = tuple[np.uint64, np.uint64, np.uint64]
@@ -64,16 +65,12 @@ def _split_ir(builder: Any, value: Any, words: int) -> list[Any]:
     return [builder.trunc(part, ir.IntType(64)) if value.type.width > 64 else part for part in parts]
 
 
-def _lower(
-    function: Callable[..., Any],
-    operands: tuple[int, ...],
-    width: int,
-    returns: Any,
-    emit: Callable[..., Any],
-) -> None:
-    """Give `function` its compiled body: widen the operands to `width` bits, `emit`, split the result.
+def _lower(operands: tuple[int, ...], width: int, returns: Any, emit: Callable[..., Any]) -> Callable[[F], F]:
+    """Give a function its compiled body: widen the operands to `width` bits, `emit`, split the result.
 
-    `operands` counts each operand's words; `returns` is a count of words, or a numba type.
+    `operands` counts each operand's words; `returns` is a count of words, or a numba type. A decorator, so
+    that the emitted operation is part of the function's syntax, and with it of the identity of the handlers
+    that use it.
     """
     result_type = _numba_types.UniTuple(types.uint64, returns) if isinstance(returns, int) else returns
     argument_types = [t for n in operands for t in ([types.uint64] * n if n else [types.int64])]
@@ -90,10 +87,14 @@ def _lower(
             return context.make_tuple(builder, result_type, _split_ir(builder, result, returns))
         return builder.trunc(result, ir.IntType(64)) if result.type.width > 64 else result
 
-    case = _numba_templates.signature(result_type, *argument_types)
-    template = _numba_templates.make_concrete_template(f"{function.__name__}_template", function, [case])
-    _numba_templates.infer_global(function)(template)
-    _numba_lower(function, *argument_types)(build)
+    def register(function: F) -> F:
+        case = _numba_templates.signature(result_type, *argument_types)
+        template = _numba_templates.make_concrete_template(f"{function.__name__}_template", function, [case])
+        _numba_templates.infer_global(function, _numba_types.Function(template))
+        _numba_lower(function, *argument_types)(build)
+        return function
+
+    return register
 
 
 def _emit_sub(bits: int) -> Callable[..., Any]:
@@ -123,109 +124,107 @@ def _emit_less(builder: Any, a: Any, b: Any) -> Any:
     return builder.icmp_unsigned("<", a, b)
 
 
+@_lower((1, 1), 128, 2, lambda b, x, y: b.mul(x, y))
 def mul64(a: U64, b: U64) -> U128:
     """a * b, exactly, as `(hi, lo)`."""
     product: U128 = _split(int(a) * int(b), 2)
     return product
 
 
+@_lower((1, 1, 1), 128, 2, lambda b, x, y, z: b.add(b.add(x, y), z))
 def add64(a: U64, b: U64, carry: U64) -> U128:
     """a + b + carry as `(carry, sum)`; carry out is 0..2, and at most 1 if `carry` was 0 or 1."""
     total: U128 = _split(int(a) + int(b) + int(carry), 2)
     return total
 
 
+@_lower((1, 1), 128, 2, _emit_sub(64))
 def sub64(a: U64, b: U64) -> U128:
     """a - b mod 2^64 as `(borrow, difference)`."""
     return np.uint64(a < b), np.uint64((int(a) - int(b)) % 2**64)
 
 
+@_lower((2, 2), 192, 3, lambda b, x, y: b.add(x, y))
 def add128(a_hi: U64, a_lo: U64, b_hi: U64, b_lo: U64) -> U192:
     """a + b as `(carry, hi, lo)`."""
     total: U192 = _split(_join(a_hi, a_lo) + _join(b_hi, b_lo), 3)
     return total
 
 
+@_lower((2, 2), 192, 3, _emit_sub(128))
 def sub128(a_hi: U64, a_lo: U64, b_hi: U64, b_lo: U64) -> U192:
     """a - b mod 2^128 as `(borrow, hi, lo)`; the borrow is 1 when a < b."""
     difference: U192 = _split((_join(a_hi, a_lo) - _join(b_hi, b_lo)) % 2**129, 3)
     return difference
 
 
+@_lower((4, 4), 320, 5, lambda b, x, y: b.add(x, y))
 def add256(a3: U64, a2: U64, a1: U64, a0: U64, b3: U64, b2: U64, b1: U64, b0: U64) -> U320:
     """a + b as `(carry, w3, w2, w1, w0)`."""
     total: U320 = _split(_join(a3, a2, a1, a0) + _join(b3, b2, b1, b0), 5)
     return total
 
 
+@_lower((4, 4), 320, 5, _emit_sub(256))
 def sub256(a3: U64, a2: U64, a1: U64, a0: U64, b3: U64, b2: U64, b1: U64, b0: U64) -> U320:
     """a - b mod 2^256 as `(borrow, w3, w2, w1, w0)`; the borrow is 1 when a < b."""
     difference: U320 = _split((_join(a3, a2, a1, a0) - _join(b3, b2, b1, b0)) % 2**257, 5)
     return difference
 
 
+@_lower((2, 2), 128, types.boolean, _emit_less)
 def less128(a_hi: U64, a_lo: U64, b_hi: U64, b_lo: U64) -> bool:
     """Is a < b, unsigned?"""
     return _join(a_hi, a_lo) < _join(b_hi, b_lo)
 
 
+@_lower((4, 4), 256, types.boolean, _emit_less)
 def less256(a3: U64, a2: U64, a1: U64, a0: U64, b3: U64, b2: U64, b1: U64, b0: U64) -> bool:
     """Is a < b, unsigned?"""
     return _join(a3, a2, a1, a0) < _join(b3, b2, b1, b0)
 
 
+@_lower((1,), 64, types.int64, _emit_leading_zeros)
 def leading_zeros64(a: U64) -> int:
     """Zero bits above the highest set one: 0..64, 64 for zero."""
     return 64 - int(a).bit_length()
 
 
+@_lower((2,), 128, types.int64, _emit_leading_zeros)
 def leading_zeros128(hi: U64, lo: U64) -> int:
     """Zero bits above the highest set one: 0..128, 128 for zero."""
     return 128 - _join(hi, lo).bit_length()
 
 
+@_lower((4,), 256, types.int64, _emit_leading_zeros)
 def leading_zeros256(w3: U64, w2: U64, w1: U64, w0: U64) -> int:
     """Zero bits above the highest set one: 0..256, 256 for zero."""
     return 256 - _join(w3, w2, w1, w0).bit_length()
 
 
+@_lower((2, _COUNT), 128, 2, _emit_shift("shl"))
 def shift_left128(hi: U64, lo: U64, count: int) -> U128:
     """Shifted left by `count` bits (int64), mod 2^128; 0 when `count` is not in 0..127."""
     shifted: U128 = _split(_join(hi, lo) << int(count) if 0 <= count < 128 else 0, 2)
     return shifted
 
 
+@_lower((2, _COUNT), 128, 2, _emit_shift("lshr"))
 def shift_right128(hi: U64, lo: U64, count: int) -> U128:
     """Shifted right by `count` bits (int64), zeros coming in; 0 when `count` is not in 0..127."""
     shifted: U128 = _split(_join(hi, lo) >> int(count) if 0 <= count < 128 else 0, 2)
     return shifted
 
 
+@_lower((4, _COUNT), 256, 4, _emit_shift("shl"))
 def shift_left256(w3: U64, w2: U64, w1: U64, w0: U64, count: int) -> U256:
     """Shifted left by `count` bits (int64), mod 2^256; 0 when `count` is not in 0..255."""
     shifted: U256 = _split(_join(w3, w2, w1, w0) << int(count) if 0 <= count < 256 else 0, 4)
     return shifted
 
 
+@_lower((4, _COUNT), 256, 4, _emit_shift("lshr"))
 def shift_right256(w3: U64, w2: U64, w1: U64, w0: U64, count: int) -> U256:
     """Shifted right by `count` bits (int64), zeros coming in; 0 when `count` is not in 0..255."""
     shifted: U256 = _split(_join(w3, w2, w1, w0) >> int(count) if 0 <= count < 256 else 0, 4)
     return shifted
-
-
-_lower(mul64, (1, 1), 128, 2, lambda b, x, y: b.mul(x, y))
-_lower(add64, (1, 1, 1), 128, 2, lambda b, x, y, z: b.add(b.add(x, y), z))
-_lower(sub64, (1, 1), 128, 2, _emit_sub(64))
-_lower(add128, (2, 2), 192, 3, lambda b, x, y: b.add(x, y))
-_lower(sub128, (2, 2), 192, 3, _emit_sub(128))
-_lower(add256, (4, 4), 320, 5, lambda b, x, y: b.add(x, y))
-_lower(sub256, (4, 4), 320, 5, _emit_sub(256))
-_lower(less128, (2, 2), 128, types.boolean, _emit_less)
-_lower(less256, (4, 4), 256, types.boolean, _emit_less)
-_lower(leading_zeros64, (1,), 64, types.int64, _emit_leading_zeros)
-_lower(leading_zeros128, (2,), 128, types.int64, _emit_leading_zeros)
-_lower(leading_zeros256, (4,), 256, types.int64, _emit_leading_zeros)
-_lower(shift_left128, (2, _COUNT), 128, 2, _emit_shift("shl"))
-_lower(shift_right128, (2, _COUNT), 128, 2, _emit_shift("lshr"))
-_lower(shift_left256, (4, _COUNT), 256, 4, _emit_shift("shl"))
-_lower(shift_right256, (4, _COUNT), 256, 4, _emit_shift("lshr"))
