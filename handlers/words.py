@@ -97,6 +97,17 @@ def _lower(operands: tuple[int, ...], width: int, returns: Any, emit: Callable[.
     return register
 
 
+def _emit_mul(builder: Any, a: Any, b: Any) -> Any:
+    return builder.mul(a, b)
+
+
+def _emit_add(builder: Any, *values: Any) -> Any:
+    total = values[0]
+    for value in values[1:]:
+        total = builder.add(total, value)
+    return total
+
+
 def _emit_sub(bits: int) -> Callable[..., Any]:
     """Subtraction of `bits`-bit operands in a wider integer: the bit above them is the borrow."""
 
@@ -124,14 +135,14 @@ def _emit_less(builder: Any, a: Any, b: Any) -> Any:
     return builder.icmp_unsigned("<", a, b)
 
 
-@_lower((1, 1), 128, 2, lambda b, x, y: b.mul(x, y))
+@_lower((1, 1), 128, 2, _emit_mul)
 def mul64(a: U64, b: U64) -> U128:
     """a * b, exactly, as `(hi, lo)`."""
     product: U128 = _split(int(a) * int(b), 2)
     return product
 
 
-@_lower((1, 1, 1), 128, 2, lambda b, x, y, z: b.add(b.add(x, y), z))
+@_lower((1, 1, 1), 128, 2, _emit_add)
 def add64(a: U64, b: U64, carry: U64) -> U128:
     """a + b + carry as `(carry, sum)`; carry out is 0..2, and at most 1 if `carry` was 0 or 1."""
     total: U128 = _split(int(a) + int(b) + int(carry), 2)
@@ -144,7 +155,7 @@ def sub64(a: U64, b: U64) -> U128:
     return np.uint64(a < b), np.uint64((int(a) - int(b)) % 2**64)
 
 
-@_lower((2, 2), 192, 3, lambda b, x, y: b.add(x, y))
+@_lower((2, 2), 192, 3, _emit_add)
 def add128(a_hi: U64, a_lo: U64, b_hi: U64, b_lo: U64) -> U192:
     """a + b as `(carry, hi, lo)`."""
     total: U192 = _split(_join(a_hi, a_lo) + _join(b_hi, b_lo), 3)
@@ -158,7 +169,7 @@ def sub128(a_hi: U64, a_lo: U64, b_hi: U64, b_lo: U64) -> U192:
     return difference
 
 
-@_lower((4, 4), 320, 5, lambda b, x, y: b.add(x, y))
+@_lower((4, 4), 320, 5, _emit_add)
 def add256(a3: U64, a2: U64, a1: U64, a0: U64, b3: U64, b2: U64, b1: U64, b0: U64) -> U320:
     """a + b as `(carry, w3, w2, w1, w0)`."""
     total: U320 = _split(_join(a3, a2, a1, a0) + _join(b3, b2, b1, b0), 5)
