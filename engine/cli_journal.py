@@ -56,11 +56,13 @@ def verify(
     debug: options.Debug = False,
 ) -> None:
     """Check every frame of a journal: checksums, chain, sequences. Exit code 1 if one is wrong."""
-    from disruptor.journal.verify import verify_journal
+    from dataclasses import asdict
 
-    answer = verify_journal(directory)
-    show(answer, as_json=as_json)
-    if not answer["ok"]:
+    from disruptor.journal import verify as verification
+
+    report = verification.verify(directory)
+    show({"ok": report.ok, **asdict(report)}, as_json=as_json)
+    if not report.ok:
         raise typer.Exit(VERIFICATION_FAILED)
 
 

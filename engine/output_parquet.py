@@ -139,9 +139,7 @@ class ParquetDirectoryOutput(_ParquetOutput):
     def __init__(self, path: Path, types: Sequence[str] | None, *, force: bool = False) -> None:
         super().__init__()
         if path.exists() and not path.is_dir():
-            raise InputError(
-                f"--out {path}: is a file without .jsonl or .parquet at its end: name a directory"
-            )
+            raise InputError(f"--out {path}: is a file that ends in neither .jsonl nor .parquet")
         for name in types or ():
             _refuse_existing(path / f"{name}.parquet", force=force)
         self._path, self._types, self._force = path, types, force

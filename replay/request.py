@@ -104,6 +104,17 @@ class OutputContext:
     log_index: npt.NDArray[np.int64]
     extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
+    def rows(self, part: slice) -> OutputContext:
+        """The context of some of the records."""
+        return OutputContext(
+            message=self.message,
+            block=self.block[part],
+            tx_hash=self.tx_hash[part],
+            has_tx=self.has_tx[part],
+            log_index=self.log_index[part],
+            extra={name: column[part] for name, column in self.extra.items()},
+        )
+
 
 class OutputSink(Protocol):
     """Something that takes outputs; see the module's text for the order of calls."""
