@@ -43,6 +43,10 @@ _BLOCK_BYTES = 1 << 20
 _BLOCKS_AHEAD = 4
 
 
+class UnknownContentError(InputError):
+    """A file that is of no kind that is read, as opposed to a damaged one."""
+
+
 class _Decompressor(Protocol):
     eof: bool
     unused_data: bytes
@@ -55,7 +59,7 @@ def compression_of(head: bytes, path: Path) -> str | None:
 
     Raises
     ------
-    InputError : a known compression that is not read.
+    UnknownContentError : a known compression that is not read.
 
     >>> compression_of(b"\\x1f\\x8b\\x08", Path("x"))
     'gzip'
@@ -65,7 +69,7 @@ def compression_of(head: bytes, path: Path) -> str | None:
             return name
     for magic, name in UNREAD.items():
         if head.startswith(magic):
-            raise InputError(
+            raise UnknownContentError(
                 f"{path}: is {name}, which is not read; unpack it, or use gzip, xz or zstd", file=str(path)
             )
     return None

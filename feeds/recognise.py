@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from disruptor.errors import InputError
-from disruptor.feeds.compression import open_plain, open_recorded
+from disruptor.feeds.compression import UnknownContentError, open_plain, open_recorded
 
 JSON, CSV, PARQUET = "json", "csv", "parquet"
 PARQUET_MAGIC = b"PAR1"
@@ -42,12 +42,15 @@ def recognise(head: bytes, path: Path) -> str:
 
     Raises
     ------
-    InputError : an empty file, or content of no known kind.
+    UnknownContentError : content of no known kind.
+    InputError : an empty file.
 
     >>> recognise(b'{"address":"0x', Path("logs.txt")), recognise(b"block_number,log_index\\n1,2\\n",
     Path("x")) ('json', 'csv')
     """
     if head.startswith(PARQUET_MAGIC):
+        if not _begins_plainly(path):
+            raise InputError(f"{path}: is Parquet inside a compressed file; unpack it first", file=str(path))
         return PARQUET
     text = head.lstrip(b" \t\r\n")
     if not text:
@@ -57,11 +60,16 @@ def recognise(head: bytes, path: Path) -> str:
     cells = text.split(b"\n", 1)[0].rstrip(b"\r").split(b",")
     if len(cells) > 1 and all(_HEADER_CELL.fullmatch(cell) for cell in cells):
         return CSV
-    raise InputError(
+    raise UnknownContentError(
         f"{path}: is no recorded log that can be read: it begins with {text[:24]!r}; known are JSON, JSONL, "
         "CSV with a header line and Parquet, plain or gzip, xz or zstd",
         file=str(path),
     )
+
+
+def _begins_plainly(path: Path) -> bool:
+    with open_plain(path) as file:
+        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
 
 
 def holds_logs(head: bytes, kind: str, path: Path) -> bool:
