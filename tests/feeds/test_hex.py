@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from disruptor.feeds import hex as kernels
@@ -20,7 +20,6 @@ def decode(text: str | bytes) -> bytes | int:
     return length if length < 0 else target[1 : 1 + length].tobytes()
 
 
-@settings(deadline=None)  # the first example compiles
 @given(st.binary(max_size=80), st.booleans())
 def test_decode_prefixed_agrees_with_bytes_fromhex(value: bytes, upper: bool) -> None:
     digits = value.hex().upper() if upper else value.hex()
@@ -63,7 +62,6 @@ def test_decode_fixed_wants_exactly_the_length_of_its_target() -> None:
         assert int(kernels.decode_fixed(as_array(text), 0, len(text), target)) == result
 
 
-@settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 2**65), st.integers(0, 3), st.booleans())
 def test_parse_number_agrees_with_int(value: int, zeros: int, in_hex: bool) -> None:
     text = ("0x" + "0" * zeros + f"{value:x}") if in_hex else "0" * zeros + str(value)
