@@ -37,7 +37,6 @@ from disruptor.engine.output import (
 from disruptor.message import FieldType, MessageType
 from disruptor.replay.request import OutputContext, PoolAddress, choose_types, header
 
-
 #: Their text fits the second-level cache: 4,096 rows at once take 1.7 times as long a row.
 _ROWS_AT_ONCE = 1024
 

@@ -151,3 +151,10 @@ def test_an_unknown_type_names_the_nearest_one(tmp_path):
 
 def test_a_run_without_outputs_writes_an_empty_file(tmp_path, context):
     assert _write(tmp_path / "a.jsonl", [], context=context) == []
+
+
+def test_a_batch_larger_than_one_part_is_written_whole_and_in_order(tmp_path, records, context):
+    slots = records(EVERYTHING, [{}] * 2500)
+    slots["sequence"] = np.arange(2500)[::-1]
+    rows = _write(tmp_path / "a.jsonl", [[(EVERYTHING, slots)]], context=context)
+    assert [(row["sequence"], row["log_index"]) for row in rows] == [(s, 2499 - s) for s in range(2500)]
