@@ -181,8 +181,9 @@ class JournalReader:
         loaded = read_ahead(loader, wanted, manifest)
         try:
             for frame in loaded:
-                if frame.place.kind == KIND_SLOTS:
-                    yield self._view(frame, max(0, start - frame.place.first_sequence))
+                skip = max(0, start - frame.place.first_sequence)
+                if frame.place.kind == KIND_SLOTS and skip < frame.place.count:
+                    yield self._view(frame, skip)
         finally:
             loaded.close()  # type: ignore[attr-defined]
 
