@@ -42,7 +42,7 @@ def read_logs(path: str, file_index: int, batch_rows: int = DEFAULT_BATCH_ROWS) 
     ------
     InputError : no Parquet file, other columns, cut short or damaged, or a bad value.
     """
-    with _opened(path) as file:
+    with open_parquet(path) as file:
         names = choose_columns(file.schema_arrow.names, path)
         room = np.zeros(batch_rows, LOG_DTYPE)
         first = 1
@@ -51,7 +51,7 @@ def read_logs(path: str, file_index: int, batch_rows: int = DEFAULT_BATCH_ROWS) 
             for batch in batches:
                 arrays = {name: batch.column(used) for name, used in names.items()}
                 positions = np.arange(first, first + batch.num_rows, dtype=np.int64)
-                yield build_batch(arrays, positions, file_index, _Fail(path, first), room)
+                yield build_batch(arrays, positions, file_index, RowFail(path, first), room)
                 first += batch.num_rows
 
 
@@ -62,13 +62,13 @@ def chain_id(path: str) -> int | None:
     ------
     InputError : no Parquet file, or rows of several chains.
     """
-    with _opened(path) as file:
+    with open_parquet(path) as file:
         if "chain_id" not in file.schema_arrow.names:
             return None
         chains: set[int] = set()
         with closing(one_ahead(file.iter_batches(columns=["chain_id"]))) as batches:
             for batch in batches:
-                values = integer_column(batch.column(0), "chain_id", _Fail(path, 1))
+                values = integer_column(batch.column(0), "chain_id", RowFail(path, 1))
                 chains.update(int(value) for value in np.unique(values) if value >= 0)
     if len(chains) > 1:
         listed = ", ".join(map(str, sorted(chains)))
@@ -76,7 +76,7 @@ def chain_id(path: str) -> int | None:
     return chains.pop() if chains else None
 
 
-class _Fail:
+class RowFail:
     """Makes the error for a row of one batch."""
 
     def __init__(self, path: str, first: int) -> None:
@@ -88,7 +88,7 @@ class _Fail:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def open_parquet(path: str) -> Iterator[Any]:
     """The open file; what goes wrong in Arrow, now or while it is read, is an InputError."""
     try:
         with pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False) as file:
