@@ -1,0 +1,163 @@
+"""Which rows of the source become part of the stream, and in what order they must come.
+
+A row is dropped when it is a removal, when a later removal names it, when headers say that its block is not
+the chain's, or when it is the very log that came before. What is left must ascend strictly by (block, log
+index), in one block per height; anything else stops the encoder with a status, and Python says which file and
+position.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from disruptor.feeds.address_map import find
+from disruptor.feeds.columns import HAS_BLOCK_HASH, REMOVED
+from disruptor.feeds.encode_slots import count, is_before_state, write_incomplete
+from disruptor.feeds.encode_state import (
+    BEFORE_STATE,
+    DISORDER,
+    DROPPED,
+    DUPLICATE,
+    HASHES_ABSENT,
+    OK,
+    ORPHANED,
+    OUT_OF_RANGE,
+    REMOVED_FOUND,
+    REMOVED_LOGS,
+    REMOVED_UNMATCHED,
+    TWO_HASHES,
+)
+from disruptor.feeds.encode_words import equal_hash, load_address
+from disruptor.handlers.messages import KIND_UNKNOWN, NO_ID, REASON_REMOVED
+from disruptor.jit import jit
+
+_LARGEST_INDEX = NO_ID - 1
+
+
+@jit
+def admit(row: Any, slots: Any, stream: Any, tables: Any) -> int:
+    """Decide about a row: OK, DROPPED, or the status that stops the encoder.
+
+    Mutates counters, removals and the header looked up; writes PoolIncomplete for a removal without its log.
+    """
+    if is_out_of_range(row):
+        return OUT_OF_RANGE
+    if row["flags"] & REMOVED:
+        return drop_removal(row, slots, stream, tables)
+    if stream["has_removed"] and is_cancelled(row, stream, tables.removed):
+        count(stream, REMOVED_LOGS, row)
+        return DROPPED
+    if stream["has_headers"] and is_orphaned(row, tables.headers, stream):
+        count(stream, ORPHANED, row)
+        return DROPPED
+    return check_order(row, stream)
+
+
+@jit
+def is_out_of_range(row: Any) -> bool:
+    """Whether a number of the row does not fit its field."""
+    if row["block_number"] < 0 or row["log_index"] < 0 or row["log_index"] > _LARGEST_INDEX:
+        return True
+    return row["transaction_index"] < -1 or row["transaction_index"] > _LARGEST_INDEX
+
+
+@jit
+def check_order(row: Any, stream: Any) -> int:
+    """OK when the row follows the last one; DROPPED (and counted) when it repeats it; else why not."""
+    has_hash = row["flags"] & HAS_BLOCK_HASH
+    if not has_hash and stream["counts"][HASHES_ABSENT] == 0:
+        count(stream, HASHES_ABSENT, row)
+    if row["block_number"] != stream["block_number"]:
+        return OK if row["block_number"] > stream["block_number"] else DISORDER
+    both = has_hash and stream["block_has_hash"]
+    if both and not equal_hash(stream["block_hash"], row["block_hash"], 0):
+        return TWO_HASHES
+    if row["log_index"] > stream["log_index"]:
+        return OK
+    if row["log_index"] < stream["log_index"]:
+        return DISORDER
+    count(stream, DUPLICATE, row)
+    return DROPPED
+
+
+@jit
+def look_up_header(headers: Any, stream: Any, number: int) -> int:
+    """Row of a block's header, or -1; the last answer is kept. At most 64 steps. Mutates `stream`."""
+    if stream["header_number"] == number:
+        return stream["header_row"]
+    low, high = 0, headers.shape[0]
+    for _ in range(64):
+        if low >= high:
+            break
+        middle = (low + high) >> 1
+        if headers[middle]["number"] < number:
+            low = middle + 1
+        else:
+            high = middle
+    found = low < headers.shape[0] and headers[low]["number"] == number
+    stream["header_number"] = number
+    stream["header_row"] = low if found else -1
+    return stream["header_row"]
+
+
+@jit
+def is_orphaned(row: Any, headers: Any, stream: Any) -> bool:
+    """Whether the row's block hash is not the one that the header of its height has."""
+    header = look_up_header(headers, stream, row["block_number"])
+    if header < 0 or not headers[header]["has_hash"] or not row["flags"] & HAS_BLOCK_HASH:
+        return False
+    return not equal_hash(headers[header]["hash"], row["block_hash"], 0)
+
+
+@jit
+def first_removal_index(number: int, log_index: int, mask: int) -> int:
+    """Where probing for a removal begins."""
+    return ((number & 0xFFFFFFFF) * 31 + log_index) & mask
+
+
+@jit
+def find_removal(removed: Any, row: Any) -> int:
+    """Entry of the removal that names the row, or -1. At most as many probes as entries."""
+    number, log_index = row["block_number"], row["log_index"]
+    mask = removed.shape[0] - 1
+    index = first_removal_index(number, log_index, mask)
+    for _ in range(removed.shape[0]):
+        entry = removed[index]
+        if entry["last_ordinal"] < 0:
+            return -1
+        if entry["block_number"] == number and entry["log_index"] == log_index:
+            if not row["flags"] & HAS_BLOCK_HASH:
+                return index
+            if equal_hash(entry["hash"], row["block_hash"], 0):
+                return index
+        index = (index + 1) & mask
+    return -1
+
+
+@jit
+def is_cancelled(row: Any, stream: Any, removed: Any) -> bool:
+    """Whether a later row removes this one. Marks that removal as matched."""
+    index = find_removal(removed, row)
+    if index < 0 or removed[index]["last_ordinal"] < stream["ordinal"]:
+        return False
+    removed[index]["matched"] = 1
+    return True
+
+
+@jit
+def drop_removal(row: Any, slots: Any, stream: Any, tables: Any) -> int:
+    """A removal leaves; without its log in the stream it makes the pool incomplete."""
+    if not stream["has_removed"]:
+        return REMOVED_FOUND
+    index = find_removal(tables.removed, row)
+    if index >= 0 and tables.removed[index]["matched"]:
+        return DROPPED
+    count(stream, REMOVED_UNMATCHED, row)
+    top, mid, low = load_address(row["address"], 0)
+    pool = find(tables.pool_table, top, mid, low)
+    if pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN:
+        if is_before_state(tables.pools[pool], row):
+            count(stream, BEFORE_STATE, row)
+        else:
+            write_incomplete(slots, stream, pool, REASON_REMOVED, row)
+    return DROPPED

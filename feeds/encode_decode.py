@@ -1,0 +1,130 @@
+"""Interpreting the table of `feeds.topics`: one log's words are checked and stored in the next slot.
+
+The slot is begun but not committed: what to do about a malformed log is the caller's business. The tables are
+constants of the compiled code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from disruptor.feeds.encode_slots import add_flags, begin_log_slot
+from disruptor.feeds.encode_words import ALL64, LOW32, ZERO, load_be64, store32, store_address
+from disruptor.feeds.topics import build_tables
+from disruptor.handlers.messages import FLAG_AMOUNT_OVERFLOW
+from disruptor.jit import jit
+
+# What decoding found; the union over the words of a log.
+FITS, MALFORMED, OVERFLOWS = 0, 1, 2
+
+SPECS, OPS, TOPICS = build_tables()
+
+
+@jit
+def find_spec(row: Any) -> int:
+    """Number of the event that the first topic names, or -1. At most 64 probes."""
+    if row["topic_count"] == 0:
+        return -1
+    place = np.int64(row["topics"][31] & np.uint8(63))
+    for _ in range(64):
+        spec = TOPICS[place]
+        if spec < 0:
+            return -1
+        if is_topic(SPECS[spec]["topic"], row["topics"]):
+            return spec
+        place = (place + 1) & 63
+    return -1
+
+
+@jit
+def is_topic(limbs: Any, topics: Any) -> bool:
+    """Whether the first topic has these big-endian limbs."""
+    if limbs[3] != load_be64(topics, 24) or limbs[2] != load_be64(topics, 16):
+        return False
+    return limbs[1] == load_be64(topics, 8) and limbs[0] == load_be64(topics, 0)
+
+
+@jit
+def has_shape(row: Any, spec: int) -> bool:
+    """Whether topic count and data length are the event's."""
+    event = SPECS[spec]
+    return row["topic_count"] == event["topic_count"] and row["data_length"] == event["data_length"]
+
+
+@jit
+def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -> int:
+    """Write a log into the next slot, uncommitted: FITS, MALFORMED, or OVERFLOWS (and flagged)."""
+    if not has_shape(row, spec):
+        return MALFORMED
+    event = SPECS[spec]
+    slot = begin_log_slot(slots, stream, event["type_id"], pool, row)
+    found = decode_words(row, blob, spec, slot)
+    if found & MALFORMED:
+        return MALFORMED
+    if event["lower"] >= 0 and load_i32(slot, event["lower"]) >= load_i32(slot, event["upper"]):
+        return MALFORMED
+    if found & OVERFLOWS:
+        add_flags(slot, FLAG_AMOUNT_OVERFLOW)
+    return found
+
+
+@jit
+def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> int:
+    """Check every word of a log and store those that have a field; the union of what was found."""
+    first, number = SPECS[spec]["first_op"], SPECS[spec]["op_count"]
+    topics, at_data = row["topics"], row["data_offset"]
+    found = FITS
+    for k in range(first, first + number):
+        if OPS[k]["from_data"]:
+            found |= decode_word(blob, at_data + OPS[k]["at"], k, slot)
+        else:
+            found |= decode_word(topics, OPS[k]["at"], k, slot)
+    return found
+
+
+@jit
+def decode_word(raw: Any, at: int, k: int, slot: Any) -> int:
+    """Check the ABI word at byte `at` against op `k` and store it. Mutates `slot`."""
+    limb3, limb2 = load_be64(raw, at), load_be64(raw, at + 8)
+    limb1, limb0 = load_be64(raw, at + 16), load_be64(raw, at + 24)
+    op = OPS[k]
+    if not is_in_range(limb0, limb1, limb2, limb3, k):
+        return MALFORMED
+    word, width = op["target"] >> 3, op["width"]
+    if width == 4:
+        store32(slot, op["target"], limb0)
+    elif width == 20:
+        store_address(slot, op["target"], limb2, limb1, limb0)
+    elif width == 16:
+        too_wide = op["saturate"] != 0 and (limb3 | limb2) != ZERO
+        slot[word] = ALL64 if too_wide else limb0
+        slot[word + 1] = ALL64 if too_wide else limb1
+        return OVERFLOWS if too_wide else FITS
+    elif width == 32:
+        slot[word], slot[word + 1], slot[word + 2], slot[word + 3] = limb0, limb1, limb2, limb3
+    return FITS
+
+
+@jit
+def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> bool:
+    """Whether a word is a proper value of op `k`'s Solidity type, and in its range."""
+    op = OPS[k]
+    bad0, bad1, bad2, bad3 = op["forbidden0"], op["forbidden1"], op["forbidden2"], op["forbidden3"]
+    used = (limb0 & bad0) | (limb1 & bad1) | (limb2 & bad2) | (limb3 & bad3)
+    if used != ZERO:
+        if not op["signed"]:
+            return False
+        lacking = (~limb0 & bad0) | (~limb1 & bad1) | (~limb2 & bad2) | (~limb3 & bad3)
+        if lacking != ZERO:
+            return False
+    value = np.int64(limb0)
+    return not op["ranged"] or (op["low"] <= value and value <= op["high"])
+
+
+@jit
+def load_i32(slot: Any, offset: int) -> int:
+    """The i32 field at byte `offset` of a slot."""
+    word = np.int64((slot[offset >> 3] >> np.uint64(8 * (offset & 7))) & LOW32)
+    return word - 0x100000000 if word >= 0x80000000 else word

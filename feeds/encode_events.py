@@ -1,0 +1,216 @@
+"""What a log means: found by topic and emitter together, since topics collide between protocols.
+
+Pool logs of unknown emitters are kept under an id of their own (PoolSeen), so that a later replay with more pools can
+use them. Transfers matter only where a registered pool is a party.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from disruptor.feeds.address_map import find
+from disruptor.feeds.encode_decode import MALFORMED, SPECS, decode, find_spec, has_shape
+from disruptor.feeds.encode_registry import intern_token, register, see_pool
+from disruptor.feeds.encode_slots import (
+    begin_log_slot,
+    commit_slot,
+    count,
+    is_before_state,
+    pair32,
+    write_incomplete,
+)
+from disruptor.feeds.encode_state import (
+    BEFORE_STATE,
+    FOREIGN_TOPICS,
+    IGNORED,
+    OK,
+    UNDECODABLE,
+    UNDECODABLE_LOGS,
+    UNKNOWN_POOL,
+)
+from disruptor.feeds.encode_words import (
+    ZERO,
+    is_padded_address,
+    load_address,
+    load_be64,
+    store32,
+    store_address,
+)
+from disruptor.feeds.topics import ROLE_FACTORY, ROLE_POOL
+from disruptor.handlers.messages import (
+    KIND_UNISWAP_V2,
+    KIND_UNISWAP_V3,
+    KIND_UNKNOWN,
+    REASON_UNDECODABLE,
+    Erc20Transfer,
+)
+from disruptor.jit import jit
+from disruptor.message import HEADER_SIZE
+
+_TRANSFER = Erc20Transfer.type_id
+_DIRECTION = HEADER_SIZE + Erc20Transfer.offsets["direction"]
+_TOKEN_WORD = (HEADER_SIZE + Erc20Transfer.offsets["token"]) >> 3
+_AMOUNT_WORD = (HEADER_SIZE + Erc20Transfer.offsets["amount"]) >> 3
+_COUNTERPARTY = HEADER_SIZE + Erc20Transfer.offsets["counterparty"]
+_IN, _OUT, _BETWEEN = np.uint64(1), np.uint64(2), np.uint64(3)
+_PAD = 12  # zero bytes before an address in its word
+# Where topics begin within the row's 128 topic bytes.
+_TOPIC1, _TOPIC2, _TOPIC3 = 32, 64, 96
+
+
+@jit
+def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> int:
+    """Dispatch a log on its topic's role."""
+    spec = find_spec(row)
+    if spec < 0:
+        count(stream, IGNORED, row)
+        return OK
+    role = SPECS[spec]["role"]
+    if role == ROLE_POOL:
+        return encode_pool_event(row, blob, spec, slots, stream, tables)
+    if role == ROLE_FACTORY:
+        return encode_creation(row, blob, spec, slots, stream, tables)
+    return encode_transfer(row, blob, spec, slots, stream, tables)
+
+
+@jit
+def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> int:
+    """Encode a log whose topic is a pool's."""
+    top, mid, low = load_address(row["address"], 0)
+    pool = find(tables.pool_table, top, mid, low)
+    known = pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN
+    if known and tables.pools[pool]["kind"] != SPECS[spec]["kind"]:
+        count(stream, FOREIGN_TOPICS, row)
+        return OK
+    if known and is_before_state(tables.pools[pool], row):
+        count(stream, BEFORE_STATE, row)
+        return OK
+    if decode(row, blob, spec, pool, slots, stream) == MALFORMED:
+        if known:
+            write_incomplete(slots, stream, pool, REASON_UNDECODABLE, row)
+            return reject(row, stream)
+        count(stream, IGNORED, row)
+        return OK
+    if pool < 0:
+        pool = see_pool(slots, stream, tables, top, mid, low)
+        decode(row, blob, spec, pool, slots, stream)
+    if not known:
+        count(stream, UNKNOWN_POOL, row)
+    tables.pools[pool]["active"] = 1
+    commit_slot(slots, stream)
+    return OK
+
+
+@jit
+def reject(row: Any, stream: Any) -> int:
+    """Count an undecodable log; strict runs stop at it."""
+    count(stream, UNDECODABLE_LOGS, row)
+    return UNDECODABLE if stream["strict"] else OK
+
+
+@jit
+def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> int:
+    """A factory's log in the stream registers its pool, born here."""
+    candidate = tables.candidate[0]
+    if not read_creation(candidate, row, blob, spec, slots, stream):
+        return reject(row, stream)
+    candidate["birth"] = 1
+    register(candidate, row, stream["ordinal"], slots, stream, tables)
+    return OK
+
+
+@jit
+def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> int:
+    """A factory's log from beside the stream registers its pool as of mid-life."""
+    spec = find_spec(row)
+    if spec < 0 or SPECS[spec]["role"] != ROLE_FACTORY:
+        return OK
+    candidate = tables.candidate[0]
+    if not read_creation(candidate, row, blob, spec, slots, stream):
+        return reject(row, stream)
+    register(candidate, row, -1, slots, stream, tables)
+    return OK
+
+
+@jit
+def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any) -> bool:
+    """Read a creation log into the scratch candidate; False when it is malformed or can't be true."""
+    if decode(row, blob, spec, 0, slots, stream) & MALFORMED:
+        return False
+    topics, at_data = row["topics"], row["data_offset"]
+    is_v3 = SPECS[spec]["kind"] == KIND_UNISWAP_V3
+    set_key(candidate["token0"], topics, _TOPIC1 + _PAD)
+    set_key(candidate["token1"], topics, _TOPIC2 + _PAD)
+    set_key(candidate["factory"], row["address"], 0)
+    set_key(candidate["address"], blob, at_data + (32 if is_v3 else 0) + _PAD)
+    candidate["kind"] = KIND_UNISWAP_V3 if is_v3 else KIND_UNISWAP_V2
+    candidate["fee"] = np.int64(load_be64(topics, _TOPIC3 + 24)) if is_v3 else -1
+    candidate["tick_spacing"] = np.int64(load_be64(blob, at_data + 24)) if is_v3 else -1
+    candidate["state_block"] = -1
+    candidate["state_log_index"] = -1
+    candidate["birth"] = 0
+    address = candidate["address"]
+    if (address[0] | address[1] | address[2]) == ZERO:
+        return False
+    return is_ascending(candidate["token0"], candidate["token1"])
+
+
+@jit
+def set_key(key: Any, raw: Any, at: int) -> None:
+    """Read 20 bytes at `at` into an array (top, mid, low)."""
+    key[0], key[1], key[2] = load_address(raw, at)
+
+
+@jit
+def is_ascending(first: Any, second: Any) -> bool:
+    """Whether one address is strictly below another, as factories sort tokens."""
+    for k in range(3):
+        if first[k] != second[k]:
+            return first[k] < second[k]
+    return False
+
+
+@jit
+def registered_party(row: Any, at: int, tables: Any) -> int:
+    """Id of the registered pool in the topic at byte `at` of the topics, or -1."""
+    top, mid, low = load_address(row["topics"], at + _PAD)
+    pool = find(tables.pool_table, top, mid, low)
+    return pool if pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN else -1
+
+
+@jit
+def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> int:
+    """Encode an ERC-20 transfer from or to a registered pool; any other is ignored."""
+    topics = row["topics"]
+    padded = is_padded_address(topics, _TOPIC1) and is_padded_address(topics, _TOPIC2)
+    sender, receiver = -1, -1
+    if padded and has_shape(row, spec):
+        sender = registered_party(row, _TOPIC1, tables)
+        receiver = registered_party(row, _TOPIC2, tables)
+    if sender < 0 and receiver < 0:
+        count(stream, IGNORED, row)
+    else:
+        write_transfer(row, blob, sender, receiver, slots, stream, tables)
+    return OK
+
+
+@jit
+def write_transfer(
+    row: Any, blob: Any, sender: int, receiver: int, slots: Any, stream: Any, tables: Any
+) -> None:
+    """Write Erc20Transfer, the token's registration before it if new. At most two slots."""
+    top, mid, low = load_address(row["address"], 0)
+    token = intern_token(slots, stream, tables, top, mid, low, stream["ordinal"])
+    pool = sender if sender >= 0 else receiver
+    other = receiver if sender >= 0 else -1
+    direction = _IN if sender < 0 else (_OUT if receiver < 0 else _BETWEEN)
+    slot = begin_log_slot(slots, stream, _TRANSFER, pool, row)
+    store32(slot, _DIRECTION, direction)
+    slot[_TOKEN_WORD] = pair32(token, other)
+    for k in range(4):
+        slot[_AMOUNT_WORD + k] = load_be64(blob, row["data_offset"] + 24 - 8 * k)
+    top, mid, low = load_address(row["topics"], (_TOPIC1 if sender < 0 else _TOPIC2) + _PAD)
+    store_address(slot, _COUNTERPARTY, top, mid, low)
+    commit_slot(slots, stream)
