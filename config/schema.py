@@ -101,6 +101,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     arbitrage: Arbitrage = Arbitrage()
     factories: dict[str, Factory] = msgspec.field(default_factory=_known_factories)
 
+    def semantic(self) -> dict[str, Any]:
+        """The settings that change results, by path: part of a run's identity."""
+        known = specs()
+        return {path: value for path, value in flatten(self).items() if known[spec_path(path)].semantic}
+
+    def factory_fees(self) -> dict[bytes, int]:
+        """Swap fee in millionths by the 20 bytes of the factory's address."""
+        return {bytes.fromhex(factory[2:]): known.fee for factory, known in self.factories.items()}
+
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> dict[str, Any]:
     """Every setting by its path, in a fixed order.
@@ -157,17 +166,6 @@ def spec_path(path: str) -> str:
     """
     parts = path.split(".")
     return ".".join([_FACTORIES, "*", *parts[2:]]) if parts[0] == _FACTORIES and len(parts) > 2 else path
-
-
-def semantic(settings: Settings) -> dict[str, Any]:
-    """The settings that change results, by path: part of a run's identity."""
-    known = specs()
-    return {path: value for path, value in flatten(settings).items() if known[spec_path(path)].semantic}
-
-
-def factory_fees(settings: Settings) -> dict[bytes, int]:
-    """Swap fee in millionths by the 20 bytes of the factory's address."""
-    return {bytes.fromhex(factory[2:]): known.fee for factory, known in settings.factories.items()}
 
 
 def _specs_of(struct: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, Spec]]:

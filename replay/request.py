@@ -17,16 +17,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from disruptor.errors import InputError
 from disruptor.message import MessageType
-
-if TYPE_CHECKING:
-    from disruptor.config.schema import Settings
+from disruptor.replay.settings import RunSettings
 
 #: Address of an interned pool, or None where nobody told.
 PoolAddress = Callable[[int], bytes | None]
@@ -45,7 +43,7 @@ class ReplayRequest:
     """
 
     sources: tuple[str, ...]
-    settings: Settings
+    settings: RunSettings
     handlers: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from disruptor.config.schema import Settings, factory_fees, flatten, semantic, spec_path, specs, unflatten
+from disruptor.config.schema import Settings, flatten, spec_path, specs, unflatten
 
 
 def test_every_setting_has_a_spec_and_every_spec_a_setting():
@@ -28,7 +28,7 @@ def test_unflatten_inverts_flatten():
 
 
 def test_only_settings_that_change_results_are_semantic():
-    names = {spec_path(path) for path in semantic(Settings())}
+    names = {spec_path(path) for path in Settings().semantic()}
     assert names == {
         "chain_id",
         "normalised_swaps",
@@ -41,7 +41,7 @@ def test_only_settings_that_change_results_are_semantic():
 
 
 def test_factory_fees_are_keyed_by_address_bytes():
-    fees = factory_fees(Settings())
+    fees = Settings().factory_fees()
     assert fees[bytes.fromhex("1097053fd2ea711dad45caccc45eff7548fcb362")] == 2500
     assert all(len(address) == 20 for address in fees)
 
