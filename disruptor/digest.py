@@ -192,8 +192,9 @@ def _gather_identities(
 
 
 def _describe(table: Table, bases: Mapping[str, tuple[int, int, int]]) -> npt.NDArray[Any]:
-    fields = np.zeros(len(table.fields), FIELD_DTYPE)
-    for at, (name, kind) in enumerate(table.fields.items()):
+    shown = {n: k for n, k in table.fields.items() if not k.name.startswith("derived:")}
+    fields = np.zeros(len(shown), FIELD_DTYPE)
+    for at, (name, kind) in enumerate(shown.items()):
         fields[at] = (table.offsets[name], kind.dtype.itemsize, -1, 0, 0)
         if kind.name.startswith("ref:"):
             base, ids, width = bases.get(kind.name[4:], (0, 0, 20))

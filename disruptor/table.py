@@ -45,6 +45,11 @@ def ref(domain: str) -> FieldType:
     return FieldType(f"ref:{domain}", "<u4", 0, 4)
 
 
+def derived(kind: FieldType) -> FieldType:
+    """A field computed from others, or whose value depends on the layout of tables: left out of the canonical row."""
+    return FieldType(f"derived:{kind.name}", kind.base, kind.count, kind.alignment)
+
+
 class Table:
     """A declared table; see the module's text for shapes.
 

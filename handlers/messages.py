@@ -7,7 +7,7 @@ Ids are dense u32 numbers in order of registration; `NO_ID` means none.
 
 from __future__ import annotations
 
-from disruptor.message import FieldType, MessageType, byte_string, f32, f64, i32, i128, i256, message, u32, u64, u128, u256
+from disruptor.message import FieldType, MessageType, byte_string, f32, f64, i32, i64, i128, i256, message, u32, u64, u128, u256
 
 ADDRESS = byte_string(20)
 HASH = byte_string(32)
@@ -201,6 +201,20 @@ ArbitrageOpportunity = message(
         "gas_estimate": u64,
         "confidence": f32,
         "expires_at": u64,  # ns
+    },
+)
+#: Goes with each ArbitrageOpportunity, as the next output: what the fixed layout has no room for.
+ArbitrageCandidate = message(
+    "ArbitrageCandidate",
+    103,
+    {
+        "venue_a": u32,
+        "venue_b": u32,
+        "spread": i64,  # net-of-fee ratio minus one, in 2^-32 basis points, rounded down
+        "depth0_a": u128,  # active depth of venue_a in token0: reserve, or virtual reserve in range
+        "depth1_a": u128,
+        "depth0_b": u128,
+        "depth1_b": u128,
     },
 )
 HotMarketData = message(

@@ -1,0 +1,400 @@
+"""Arbitrage between pools of one token pair, net of both fees, evaluated at a boundary.
+
+State-changing events only mark their pair. At the boundary (block, transaction or log end) each marked pair is looked
+at once: a float screen over its pools' quotes first, which may only ever let too much through, then every ordered
+pair of pools in exact integers. What is open is remembered in `openings`, so that an opportunity that merely persists
+is not counted as a new one.
+
+A pool takes part while it is complete, has liquidity, and its fee is known. A block's evaluation can be long, so it runs
+in slices of bounded work and outputs; where it stands is in `arbitrage_cursor`, never on a stack.
+
+DETERMINISM: the screen's floats decide only whether the exact comparison runs; its margin is far wider than their error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from disruptor.access import find, insert, read, remove, row
+from disruptor.emit import emit
+from disruptor.handler import Handler, handler
+from disruptor.handlers.messages import (
+    FLAG_OPENING,
+    FLAG_SCREENED,
+    KIND_UNISWAP_V2,
+    NO_ID,
+    ArbitrageCandidate,
+    ArbitrageOpportunity,
+    BlockEnd,
+    PoolIncomplete,
+    TransactionEnd,
+    UniswapV2State,
+    UniswapV2Sync,
+    UniswapV3Burn,
+    UniswapV3Initialize,
+    UniswapV3Mint,
+    UniswapV3State,
+    UniswapV3Swap,
+)
+from disruptor.handlers.pools import is_complete
+from disruptor.handlers.price import (
+    depth_v3,
+    fraction_of_v2,
+    fraction_of_v3,
+    price_of_v2,
+    price_of_v3,
+    profitable,
+    spread,
+    spread_to_bps,
+)
+from disruptor.jit import jit
+from disruptor.message import f64, i64, u32, u64
+from disruptor.status import AGAIN, OK
+from disruptor.table import Table, ref
+
+#: Work of one slice.
+MAX_COMPARISONS = 256
+MAX_CANDIDATES = 8
+
+_MILLION = 1_000_000
+#: Relative margin of the float screen; quotes are right to about 2^-48.
+_MARGIN = 1.0 - 1e-12
+_NANOSECONDS = np.uint64(1_000_000_000)
+# Gas units, rough: a bare transaction with token transfers, and one swap by pool kind.
+_GAS_BASE, _GAS_V2, _GAS_V3 = 60_000, 70_000, 110_000
+
+marked_pairs = Table("marked_pairs", {"boundary": u64, "next": u32, "open": u32}, key="pairs", digest=False)
+
+openings = Table(
+    "openings",
+    {"venue_a": ref("pools"), "venue_b": ref("pools"), "epoch": u32, "reserved": u32, "opened_block": u64},
+    key=("venue_a", "venue_b"),
+)
+
+arbitrage_cursor = Table(
+    "arbitrage_cursor",
+    {
+        "boundary": u64,  # boundaries evaluated so far
+        "first_marked": u32,  # pair row + 1, 0 none
+        "pool_a": u32,  # pool + 1 to go on with, 0 at the start of a pair
+        "pool_b": u32,
+        "reserved": u32,
+        "pairs_evaluated": u64,
+        "pairs_compared": u64,
+        "openings": u64,
+    },
+    digest=False,
+)
+
+#: Written by the engine before the first event: what settings make of it.
+arbitrage_settings = Table(
+    "arbitrage_settings",
+    {"min_spread": i64, "block_time_ns": u64, "confidence": f64},
+    digest=False,
+    rollback="engine",
+)
+
+_MARK = [marked_pairs, arbitrage_cursor]
+_EVALUATE = [marked_pairs, arbitrage_cursor, openings, arbitrage_settings]
+
+
+@jit
+def _mark(state: Any, pool: Any) -> None:
+    """Put a pool's pair on the list for the next boundary, once."""
+    p = read(state.pools, pool)
+    if p["kind"] == 0:
+        return
+    cursor = row(state.arbitrage_cursor, 0)
+    m = row(state.marked_pairs, p["pair"])
+    if m["boundary"] != cursor["boundary"] + np.uint64(1):
+        m["boundary"] = cursor["boundary"] + np.uint64(1)
+        m["next"] = cursor["first_marked"]
+        cursor["first_marked"] = p["pair"] + np.uint32(1)
+
+
+@jit
+def _tradable(state: Any, pool: Any) -> bool:
+    """Whether a pool can be half of an opportunity."""
+    p = read(state.pools, pool)
+    if p["fee"] >= _MILLION or not is_complete(state, pool):
+        return False
+    if p["kind"] == KIND_UNISWAP_V2:
+        has0 = p["reserve0"][0] != 0 or p["reserve0"][1] != 0
+        return has0 and (p["reserve1"][0] != 0 or p["reserve1"][1] != 0)
+    has_price = p["sqrt_price_x96"][0] != 0 or p["sqrt_price_x96"][1] != 0 or p["sqrt_price_x96"][2] != 0
+    return has_price and (p["liquidity"][0] != 0 or p["liquidity"][1] != 0)
+
+
+@jit
+def _screen(state: Any, first: Any) -> bool:
+    """Whether some pool of the list may buy for more than another asks; may say yes too often, never no wrongly."""
+    bid, ask = 0.0, np.inf
+    at = first
+    while at != 0:
+        pool = at - np.uint32(1)
+        if _tradable(state, pool):
+            line = read(state.market, pool)
+            bid = max(bid, line["bid"])
+            ask = min(ask, line["ask"])
+        at = read(state.pools, pool)["next_in_pair"]
+    return bid > ask * _MARGIN
+
+
+@jit
+def _price(state: Any, pool: Any) -> Any:
+    p = read(state.pools, pool)
+    if p["kind"] == KIND_UNISWAP_V2:
+        return price_of_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
+    return price_of_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
+
+
+@jit
+def _fraction(state: Any, pool: Any) -> Any:
+    p = read(state.pools, pool)
+    if p["kind"] == KIND_UNISWAP_V2:
+        return fraction_of_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
+    return fraction_of_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
+
+
+@jit
+def _compare(state: Any, a: Any, b: Any) -> Any:
+    """(open, spread): whether buying at `a` and selling at `b` pays more than both fees, exactly."""
+    if not (_tradable(state, a) and _tradable(state, b)):
+        return False, np.int64(0)
+    if read(state.market, b)["bid"] < read(state.market, a)["ask"] * _MARGIN:
+        return False, np.int64(0)
+    fee_a, fee_b = np.int64(read(state.pools, a)["fee"]), np.int64(read(state.pools, b)["fee"])
+    status, value = spread(_price(state, a), fee_a, _price(state, b), fee_b)
+    if status != OK:
+        return False, np.int64(0)
+    pays, exact = profitable(value, _fraction(state, a), fee_a, _fraction(state, b), fee_b)
+    least = read(state.arbitrage_settings, 0)["min_spread"]
+    return pays and exact >= least, np.int64(exact)
+
+
+@jit
+def _depth(state: Any, pool: Any) -> Any:
+    """(x_hi, x_lo, y_hi, y_lo): what the pool holds, or acts as if it held, at its price."""
+    p = read(state.pools, pool)
+    if p["kind"] == KIND_UNISWAP_V2:
+        return p["reserve0"][1], p["reserve0"][0], p["reserve1"][1], p["reserve1"][0]
+    s = p["sqrt_price_x96"]
+    return depth_v3(p["liquidity"][0], p["liquidity"][1], s[0], s[1], s[2])
+
+
+@jit
+def _report(state: Any, out: Any, a: Any, b: Any, exact: Any, opening: Any) -> None:
+    settings = read(state.arbitrage_settings, 0)
+    directory = read(state.pool_directory, a)
+    c = read(state.chain, 0)
+    o = emit(out, ArbitrageOpportunity)
+    o["flags"] = np.uint16(FLAG_SCREENED | FLAG_OPENING if opening else FLAG_SCREENED)
+    o["token_pair"][:20] = directory["token0_address"]
+    o["token_pair"][20:] = directory["token1_address"]
+    o["venue_a"] = a
+    o["venue_b"] = b
+    o["price_diff"] = spread_to_bps(exact)
+    gas = _GAS_BASE
+    for pool in (a, b):
+        gas += _GAS_V2 if read(state.pools, pool)["kind"] == KIND_UNISWAP_V2 else _GAS_V3
+    o["gas_estimate"] = np.uint64(gas)
+    o["confidence"] = np.float32(settings["confidence"])
+    if c["timestamp"] != 0:
+        o["expires_at"] = c["timestamp"] * _NANOSECONDS + settings["block_time_ns"]
+    d = emit(out, ArbitrageCandidate)
+    d["venue_a"] = a
+    d["venue_b"] = b
+    d["spread"] = exact
+    d["depth0_a"][1], d["depth0_a"][0], d["depth1_a"][1], d["depth1_a"][0] = _depth(state, a)
+    d["depth0_b"][1], d["depth0_b"][0], d["depth1_b"][1], d["depth1_b"][0] = _depth(state, b)
+
+
+@jit
+def _judge(state: Any, out: Any, pair: Any, a: Any, b: Any) -> Any:
+    """Compare one ordered pair of pools, keep `openings` true, report; returns whether it was reported."""
+    is_open, exact = _compare(state, a, b)
+    m = row(state.marked_pairs, pair)
+    at = find(state.openings, a, b)
+    if not is_open:
+        if at >= 0:
+            remove(state.openings, a, b)
+            m["open"] -= np.uint32(1)
+        return False
+    epoch = read(state.chain, 0)["epoch"]
+    opening = at < 0 or read(state.openings, at)["epoch"] != epoch
+    if at < 0:
+        m["open"] += np.uint32(1)
+    if opening:
+        o = row(state.openings, insert(state.openings, a, b))
+        o["venue_a"] = a
+        o["venue_b"] = b
+        o["epoch"] = epoch
+        o["opened_block"] = read(state.chain, 0)["block_number"]
+        row(state.arbitrage_cursor, 0)["openings"] += np.uint64(1)
+    _report(state, out, a, b, exact, opening)
+    return True
+
+
+@jit
+def _evaluate_pair(state: Any, out: Any, pair: Any, budget: Any) -> Any:
+    """Go on with one pair; returns (done, comparisons left, candidates left)."""
+    cursor = row(state.arbitrage_cursor, 0)
+    comparisons, candidates = budget
+    first = read(state.pairs, pair)["first_pool"]
+    a, b = cursor["pool_a"], cursor["pool_b"]
+    if a == 0:
+        cursor["pairs_evaluated"] += np.uint64(1)
+        comparisons -= np.int64(read(state.pairs, pair)["pool_count"])
+        if read(state.marked_pairs, pair)["open"] == 0 and not _screen(state, first):
+            return True, comparisons, candidates
+        cursor["pairs_compared"] += np.uint64(1)
+        a, b = first, first
+    while a != 0:
+        while b != 0:
+            if comparisons <= 0 or candidates == 0:
+                cursor["pool_a"], cursor["pool_b"] = a, b
+                return False, comparisons, candidates
+            comparisons -= 1
+            if a != b and _judge(state, out, pair, a - np.uint32(1), b - np.uint32(1)):
+                candidates -= 1
+            b = read(state.pools, b - np.uint32(1))["next_in_pair"]
+        a = read(state.pools, a - np.uint32(1))["next_in_pair"]
+        b = first
+    cursor["pool_a"], cursor["pool_b"] = np.uint32(0), np.uint32(0)
+    return True, comparisons, candidates
+
+
+@jit
+def _evaluate(state: Any, out: Any) -> Any:
+    """One slice over the marked pairs; AGAIN while there is more."""
+    cursor = row(state.arbitrage_cursor, 0)
+    comparisons, candidates = np.int64(MAX_COMPARISONS), np.int64(MAX_CANDIDATES)
+    while cursor["first_marked"] != 0:
+        if comparisons <= 0 or candidates == 0:
+            return AGAIN
+        pair = cursor["first_marked"] - np.uint32(1)
+        done, comparisons, candidates = _evaluate_pair(state, out, pair, (comparisons, candidates))
+        if done:
+            cursor["first_marked"] = read(state.marked_pairs, pair)["next"]
+    cursor["boundary"] += np.uint64(1)
+    return OK
+
+
+@handler(UniswapV2State, tables=_MARK)
+def mark_v2_state(state, event, out):  # type: ignore[no-untyped-def]
+    """Given reserves may open something."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV2Sync, tables=_MARK)
+def mark_v2_sync(state, event, out):  # type: ignore[no-untyped-def]
+    """New reserves may open or close something."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV3State, tables=_MARK)
+def mark_v3_state(state, event, out):  # type: ignore[no-untyped-def]
+    """A given price may open something."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV3Initialize, tables=_MARK)
+def mark_v3_initialize(state, event, out):  # type: ignore[no-untyped-def]
+    """A first price, still without liquidity."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV3Swap, tables=_MARK)
+def mark_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
+    """A new price may open or close something."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV3Mint, tables=_MARK)
+def mark_v3_mint(state, event, out):  # type: ignore[no-untyped-def]
+    """First liquidity makes a pool tradable."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV3Burn, tables=_MARK)
+def mark_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
+    """Last liquidity gone makes it untradable."""
+    _mark(state, event["pool"])
+
+
+@handler(PoolIncomplete, tables=_MARK)
+def mark_incomplete(state, event, out):  # type: ignore[no-untyped-def]
+    """An incomplete pool closes what it had open. A loss of all pools needs no mark: openings carry the epoch."""
+    if event["pool"] != NO_ID:
+        _mark(state, event["pool"])
+
+
+MARKS = (
+    mark_v2_state,
+    mark_v2_sync,
+    mark_v3_state,
+    mark_v3_initialize,
+    mark_v3_swap,
+    mark_v3_mint,
+    mark_v3_burn,
+    mark_incomplete,
+)
+
+_SLICED: dict[str, Any] = {
+    "tables": _EVALUATE,
+    "max_outputs": 2 * MAX_CANDIDATES,
+    "max_inserts": {openings: MAX_CANDIDATES},
+    "slices": True,
+}
+
+
+@handler(BlockEnd, **_SLICED)
+def evaluate_block(state, event, out):  # type: ignore[no-untyped-def]
+    """What can be taken at the top of the next block."""
+    return _evaluate(state, out)
+
+
+@handler(TransactionEnd, **_SLICED)
+def evaluate_transaction(state, event, out):  # type: ignore[no-untyped-def]
+    """What a backrun of this transaction could take."""
+    return _evaluate(state, out)
+
+
+@handler(UniswapV2Sync, **_SLICED)
+def evaluate_v2_sync(state, event, out):  # type: ignore[no-untyped-def]
+    """Diagnostic: between two logs of one transaction nothing can be traded."""
+    return _evaluate(state, out)
+
+
+@handler(UniswapV3Swap, **_SLICED)
+def evaluate_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, out)
+
+
+@handler(UniswapV3Mint, **_SLICED)
+def evaluate_v3_mint(state, event, out):  # type: ignore[no-untyped-def]
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, out)
+
+
+@handler(UniswapV3Burn, **_SLICED)
+def evaluate_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, out)
+
+
+def arbitrage_handlers(evaluate: str) -> tuple[Handler, ...]:
+    """The handlers for `arbitrage.evaluate`: block, transaction or log. Block ends always evaluate what is left."""
+    at = {
+        "block": (evaluate_block,),
+        "transaction": (evaluate_transaction, evaluate_block),
+        "log": (evaluate_v2_sync, evaluate_v3_swap, evaluate_v3_mint, evaluate_v3_burn, evaluate_block),
+    }
+    return (*MARKS, *at[evaluate])
+
+
+#: How sure a report can be that its state can be traded against, by boundary.
+CONFIDENCE = {"block": 1.0, "transaction": 0.5, "log": 0.0}
