@@ -17,10 +17,10 @@ def _remember_debug(context: typer.Context, value: bool) -> bool:
 
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE...", help="Recorded logs (files, folders, globs) or a journal."),
+    typer.Argument(metavar="SOURCE", help="Recorded logs (files, folders, globs) or a journal."),
 ]
 LogSources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Recorded logs: files, directories of chunks, globs.")
+    list[str], typer.Argument(metavar="SOURCE", help="Recorded logs: files, directories of chunks, globs.")
 ]
 Profile = Annotated[
     str | None, typer.Option("--profile", metavar="P", help="Settings profile: replay, scan, or a YAML file.")

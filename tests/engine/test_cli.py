@@ -211,7 +211,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(engine, invoke, words):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        ("replay", "Missing argument 'SOURCE...'"),
+        ("replay", "Missing argument 'SOURCE"),
         ("replay a --bogus", "No such option"),
         ("replya a", "Did you mean 'replay'"),
         ("replay a --from-block x", "--from-block"),
