@@ -64,18 +64,18 @@ def read_logs(
 
 
 class LineFail:
-    """Makes the error for a row whose line is known."""
+    """Makes the error for a row whose line, or position counted in another unit, is known."""
 
-    def __init__(self, path: str, lines: npt.NDArray[np.int64]) -> None:
-        self._path, self._lines = path, lines
+    def __init__(self, path: str, lines: npt.NDArray[np.int64], unit: str = "line") -> None:
+        self._path, self._lines, self._unit = path, lines, unit
 
     def __call__(self, row: int, what: str) -> InputError:
-        return line_error(self._path, int(self._lines[row]), what)
+        return line_error(self._path, int(self._lines[row]), what, self._unit)
 
 
-def line_error(path: str, line: int, what: str) -> InputError:
-    """An error with file and line."""
-    return InputError(f"{path}: line {line}: {what}", file=path, position=line)
+def line_error(path: str, line: int, what: str, unit: str = "line") -> InputError:
+    """An error with file and position."""
+    return InputError(f"{path}: {unit} {line}: {what}", file=path, position=line)
 
 
 def read_header(stream: BinaryIO, path: str) -> list[str]:

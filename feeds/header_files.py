@@ -1,12 +1,14 @@
 """Block headers out of files: JSON or JSONL as `eth_getBlockBy*` answers, CSV, cryo's `blocks` Parquet.
 
 Tables are read column by column. JSON is decoded by msgspec into one small object per block, which leaves out
-the transactions that full answers carry; about a microsecond each, and a header is read once per run.
+the transactions that full answers carry, and is a table from there on: a header is read once per run.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -14,13 +16,14 @@ from typing import IO, Any, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from disruptor.errors import InputError
 from disruptor.feeds.arrow_columns import fixed_column, integer_column, timestamp_column
 from disruptor.feeds.compression import open_recorded
+from disruptor.feeds.csv_reader import LineFail, line_error
 from disruptor.feeds.recognise import JSON, UTF8_MARK, read_head, recognise
 from disruptor.feeds.tables import TablePart, match_columns, read_parts
-from disruptor.feeds.utc import seconds_of
 
 #: One header as read: what is unknown has no bit in `known`.
 READ_DTYPE = np.dtype(
@@ -48,7 +51,6 @@ _ALIASES = {
 }
 _COUNTS = {"base_fee": HAS_BASE_FEE, "gas_used": HAS_GAS_USED, "gas_limit": HAS_GAS_LIMIT}
 _HASHES = {"hash": HAS_HASH, "parent_hash": HAS_PARENT}
-_NUMBER_LIMIT = 1 << 63
 _CHUNK_ROWS = 1 << 16
 _TEXT_BUFFER_BYTES = 1 << 20
 
@@ -73,6 +75,7 @@ class _Answer(msgspec.Struct):
     block_timestamp: int | str | None = None
     baseFeePerGas: int | str | None = None
     base_fee_per_gas: int | str | None = None
+    base_fee: int | str | None = None
     gasUsed: int | str | None = None
     gas_used: int | str | None = None
     gasLimit: int | str | None = None
@@ -168,7 +171,8 @@ def _lines(path: Path, first: bytes, stream: IO[bytes]) -> Iterator[tuple[int, _
             try:
                 answers = _unwrapped(_ONE.decode(text))
             except msgspec.DecodeError as problem:
-                raise _error(path, "line", line, f"can't be read as a block header: {problem}") from None
+                what = f"can't be read as a block header: {problem}"
+                raise line_error(str(path), line, what) from None
             for answer in answers:
                 yield line, answer
         line, text = line + 1, stream.readline()
@@ -185,90 +189,28 @@ def _unwrapped(answer: _Answer | list[_Answer]) -> list[_Answer]:
 
 
 def _in_chunks(path: Path, answers: Iterator[tuple[int, _Answer]], unit: str) -> Iterator[ReadHeaders]:
-    values: list[tuple[Any, ...]] = []
-    positions: list[int] = []
-    for position, answer in answers:
-        try:
-            values.append(_row(answer))
-        except ValueError as problem:
-            raise _error(path, unit, position, str(problem)) from None
-        positions.append(position)
-        if len(values) == _CHUNK_ROWS:
-            yield ReadHeaders(
-                np.array(values, READ_DTYPE_OPAQUE).view(READ_DTYPE), np.array(positions, np.int64)
-            )
-            values, positions = [], []
-    yield ReadHeaders(np.array(values, READ_DTYPE_OPAQUE).view(READ_DTYPE), np.array(positions, np.int64))
+    """Columns out of a bounded number of answers at a time: from there on JSON is a table like the others."""
+    while chunk := list(itertools.islice(answers, _CHUNK_ROWS)):
+        positions = np.array([position for position, _ in chunk], np.int64)
+        blocks = [answer for _, answer in chunk]
+        fail = LineFail(str(path), positions, unit)
+        for row, block in enumerate(blocks):
+            if block.log_index is not msgspec.UNSET or block.logIndex is not msgspec.UNSET:
+                raise fail(row, "is a log, not a block header: give the file as a source")
+        columns = {name: _column(blocks, aliases) for name, aliases in _ALIASES.items()}
+        yield _from_columns(TablePart(columns, positions, fail))
 
 
-#: The same with hashes as opaque 32 bytes, which NumPy takes from tuples.
-READ_DTYPE_OPAQUE = np.dtype(
-    [(name, "V32" if name in _HASHES else READ_DTYPE[name].str) for name in READ_DTYPE.names or ()]
-)
-
-
-def _row(answer: _Answer) -> tuple[Any, ...]:
-    """One header as a tuple in the order of READ_DTYPE."""
-    if answer.log_index is not msgspec.UNSET or answer.logIndex is not msgspec.UNSET:
-        raise ValueError("is a log, not a block header: give the file as a source")
-    number = answer.number if answer.number is not None else answer.block_number
-    if number is None:
-        raise ValueError("number: missing")
-    known = 0
-    time = answer.timestamp if answer.timestamp is not None else answer.block_timestamp
-    if time is not None:
-        known |= HAS_TIMESTAMP
-    counts = []
-    for name, bit, value in (
-        ("base_fee", HAS_BASE_FEE, _either(answer.baseFeePerGas, answer.base_fee_per_gas)),
-        ("gas_used", HAS_GAS_USED, _either(answer.gasUsed, answer.gas_used)),
-        ("gas_limit", HAS_GAS_LIMIT, _either(answer.gasLimit, answer.gas_limit)),
-    ):
-        known |= 0 if value is None else bit
-        counts.append(0 if value is None else whole_number(value, name))
-    own, parent = _either(answer.hash, answer.block_hash), _either(answer.parentHash, answer.parent_hash)
-    known |= (HAS_HASH if own else 0) | (HAS_PARENT if parent else 0)
-    hashes = [_hash(own, "hash"), _hash(parent, "parent_hash")]
-    return (whole_number(number, "number"), _seconds(time), *counts, *hashes, known)
-
-
-def _either(first: Any, second: Any) -> Any:
-    return first if first is not None else second
-
-
-def _seconds(value: int | str | None) -> int:
-    if value is None:
-        return -1
-    if isinstance(value, str) and "-" in value[1:]:
-        return seconds_of(value)
-    return whole_number(value, "timestamp")
-
-
-def whole_number(value: int | str, name: str) -> int:
-    """A count as JSON int, decimal or 0x-hex, below 2^63; ValueError names the field.
-
-    >>> whole_number("0x10", "number")
-    16
-    """
+def _column(blocks: list[_Answer], aliases: tuple[str, ...]) -> Any:
+    """One field of all blocks as an Arrow array, by any name; numbers and text mixed become text."""
+    values: list[Any] = [None] * len(blocks)
+    for alias in aliases:
+        found = list(map(operator.attrgetter(alias), blocks))
+        if found.count(None) < len(found):
+            values = [
+                first if first is not None else second for first, second in zip(values, found, strict=True)
+            ]
     try:
-        number = value if isinstance(value, int) else int(value, 16 if value[:2].lower() == "0x" else 10)
-    except ValueError:
-        number = -1
-    if not 0 <= number < _NUMBER_LIMIT:
-        raise ValueError(f"{name}: expected a whole number below 2^63, found {str(value)[:40]!r}")
-    return number
-
-
-def _hash(value: str | None, name: str) -> bytes:
-    if not value:
-        return bytes(32)
-    try:
-        if len(value) == 66 and value[:2] == "0x":
-            return bytes.fromhex(value[2:])
-    except ValueError:
-        pass
-    raise ValueError(f"{name}: expected 0x and 64 hex digits, found {value[:80]!r}")
-
-
-def _error(path: Path, unit: str, position: int, what: str) -> InputError:
-    return InputError(f"{path}: {unit} {position}: {what}", file=str(path), position=position)
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError):
+        return pa.array([None if value is None else str(value) for value in values], pa.large_string())

@@ -190,9 +190,9 @@ def test_parents_across_a_gap_are_not_compared(tmp_path: Path) -> None:
     [
         ({"number": "0xzz"}, "line 3: number: expected a whole number"),
         ({"number": None}, "line 3: number: missing"),
-        ({"number": -1}, "line 3: number: expected"),
-        ({"hash": "0x12"}, "line 3: hash: expected 0x and 64"),
-        ({"hash": "0x" + "g" * 64}, "line 3: hash: expected 0x and 64"),
+        ({"number": -1}, "line 3: number: expected a whole number"),
+        ({"hash": "0x12"}, "line 3: hash: expected 32 bytes, or 0x and 64"),
+        ({"hash": "0x" + "g" * 64}, "line 3: hash: expected 32 bytes, or 0x and 64"),
         ({"timestamp": 1.5}, "line 3: can't be read as a block header"),
         ({"baseFeePerGas": "1e9"}, "line 3: base_fee: expected a whole number"),
         ({"logIndex": "0x1"}, "line 3: is a log"),
