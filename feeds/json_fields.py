@@ -72,7 +72,7 @@ def _offset(name: str) -> int:
 
 ROW_SIZE = LOG_DTYPE.itemsize
 _AT_TOPICS = _offset("topics")
-#: Of each field that is a byte string of fixed length: bytes, offset in the row, and the flag that says it is there.
+#: Of each byte string of fixed length: bytes, offset in the row, and the flag that says it is there.
 _FIXED_SIZES = np.zeros(len(FIELDS), dtype=np.int64)
 _FIXED_OFFSETS = np.zeros(len(FIELDS), dtype=np.int64)
 _FIXED_FLAGS = np.zeros(len(FIELDS), dtype=np.int64)
@@ -200,7 +200,7 @@ def _read_number(buffer: Any, at: int, stop: int, field: int) -> tuple[int, int]
     value = parse_number(buffer, start, end)
     if value < 0 and quoted and field == TIMESTAMP:
         value = parse_utc(buffer, start, end)
-    if value < 0 or (value > MAX_INDEX and (field == LOG_INDEX or field == TX_INDEX)):
+    if value < 0 or (value > MAX_INDEX and field in (LOG_INDEX, TX_INDEX)):
         return UNUSUAL, 0
     return (end + 1 if quoted else end), value
 

@@ -55,7 +55,7 @@ def read_logs(
     open_stream: Callable[[], io.RawIOBase],
     batch_rows: int,
     *,
-    chunk_bytes: int = CHUNK_BYTES,
+    chunk_bytes: int | None = None,
 ) -> Iterator[LogBatch]:
     """Read the logs of one JSON file.
 
@@ -65,7 +65,7 @@ def read_logs(
     file_index : stored in every row
     open_stream : opens the decompressed bytes
     batch_rows : most rows in a batch, >= 1
-    chunk_bytes : bytes read at a time
+    chunk_bytes : bytes read at a time; `CHUNK_BYTES` unless given
 
     Yields
     ------
@@ -76,7 +76,7 @@ def read_logs(
     InputError : text that is no log, a JSON-RPC error, or an end in the middle of something.
     """
     with open_stream() as stream:
-        yield from _JsonReader(path, file_index, stream, batch_rows, chunk_bytes).batches()
+        yield from _JsonReader(path, file_index, stream, batch_rows, chunk_bytes or CHUNK_BYTES).batches()
 
 
 class _JsonReader:

@@ -83,9 +83,11 @@ def _scan_log(buffer: Any, rows: Any, row_bytes: Any, blob: Any, scan: Any) -> i
     row["transaction_index"] = -1
     seen = 0
     at = skip_space(buffer, state["position"] + 1, stop)
+    if at < stop and buffer[at] == CLOSE_OBJECT:
+        return UNUSUAL
     while at < stop:
         if buffer[at] != QUOTE:
-            return UNUSUAL if seen == 0 and buffer[at] == CLOSE_OBJECT else INVALID
+            return INVALID
         quote = find_quote(buffer, at + 1, stop)
         if quote < 0:
             return quote
