@@ -6,7 +6,11 @@ A frame is 0.8 MB at the default geometry, so the frames in flight stay in the p
 memory use does not grow with the journal. `preadv` releases the GIL; the checksum does not, but takes 30 µs a
 frame.
 
-FIGURES_PLACEHOLDER
+`preadv` was chosen over a mapping. Measured on one thread of a 2-core Zen 4 VM, page cache warm, 192-byte
+slots, in CPU time because the machine was shared: `preadv` with all checks 7.7 GB/s, `mmap` with CRC32C alone
+9.6 GB/s. The fifth that a mapping saves is not worth its price: a file that is cut while it is mapped kills
+the process with SIGBUS, where a short read is an error with a file and an offset. And none of it is spent on
+the consumer's thread, whose own share is 0.03 ns a byte (34 GB/s).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import json
 import mmap
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +85,9 @@ class SegmentLoader:
             self._segment = None
 
 
-def read_ahead(loader: SegmentLoader, wanted: Iterator[Place], manifest: Manifest) -> Iterator[LoadedFrame]:
+def read_ahead(
+    loader: SegmentLoader, wanted: Iterator[Place], manifest: Manifest
+) -> Generator[LoadedFrame, None, None]:
     """Load frames on a helper thread, in order; each is valid until the iterator advances.
 
     Raises
@@ -185,7 +191,7 @@ class JournalReader:
                 if frame.place.kind == KIND_SLOTS and skip < frame.place.count:
                     yield self._view(frame, skip)
         finally:
-            loaded.close()  # type: ignore[attr-defined]
+            loaded.close()
 
     def _view(self, frame: LoadedFrame, skip: int) -> Frame:
         slots = frame.payload.reshape(frame.place.count, self.slot_size)[skip:]

@@ -63,7 +63,11 @@ class SegmentWriter:
         with reported(self._path, f"reserving {segment_bytes} bytes"):
             self._fd: int | None = storage.create(name, segment_bytes)
         self._offset = 0
-        self._write(header)
+        try:
+            self._write(header)
+        except BaseException:
+            self.close()
+            raise
 
     def write_frame(self, buffer: Bytes, count: int, slot_size: int) -> None:
         """Seal and write a frame of `count` slots that stand in `buffer` at 64."""
@@ -72,7 +76,7 @@ class SegmentWriter:
         self.slot_count += count
 
     def finish(self, kind: int, frame_count: int, segment_count: int, journal_first: int) -> SegmentEntry:
-        """Write the end mark, cut the file, put it on the device, close it.
+        """Write the end mark and say what the segment holds.
 
         Parameters
         ----------
@@ -86,11 +90,6 @@ class SegmentWriter:
         totals["slot_count"], totals["last_sequence"] = end - journal_first, end - 1
         totals["frame_count"], totals["segment_count"] = frame_count, segment_count
         self._seal_and_write(mark, kind, 0, TOTALS_DTYPE.itemsize)
-        assert self._fd is not None
-        with reported(self._path, "syncing the segment", self._offset):
-            self._storage.cut(self._fd, self._offset)
-            self._storage.sync(self._fd)
-        self.close()
         return SegmentEntry(
             name=self.name,
             first_sequence=self.first_sequence,
@@ -98,6 +97,16 @@ class SegmentWriter:
             size=self._offset,
             running_hash=self.running_hash.hex(),
         )
+
+    def settle(self) -> None:
+        """After `finish`: cut the file to what it holds, put it on the device, close it."""
+        assert self._fd is not None
+        try:
+            with reported(self._path, "syncing the segment", self._offset):
+                self._storage.cut(self._fd, self._offset)
+                self._storage.sync(self._fd)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give up the file, finished or not."""

@@ -2,9 +2,15 @@
 
 One instance belongs to one thread at a time; `disruptor.journal.writer` hands frames over and reads the
 totals only when the thread is idle. The first error stays: no frame is written after one that failed.
+
+A finished segment is put on the device by a thread of its own while the next one is written: waiting for a
+sync of 256 MB would stop an importer for longer than its buffers reach. At most one segment waits in this
+way, and `finish` returns only when all are on the device, so a complete journal is a durable one.
 """
 
 from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -42,6 +48,8 @@ class JournalSink:
         self.first_sequence = self.slot_count = self.frame_count = 0
         self.running_hash = bytes(HASH_SIZE)
         self._segment: SegmentWriter | None = None
+        self._syncer = ThreadPoolExecutor(1, "journal-sync")
+        self._syncing: Future[None] | None = None
         self._failed: BaseException | None = None
         self.header_size = len(self._header())
         full = frame_size(geometry["frame_slots"], geometry["slot_size"])
@@ -72,9 +80,11 @@ class JournalSink:
         if self._segment is None:
             self._begin_segment()
         self._end_segment(KIND_JOURNAL_END)
+        self._await_sync()
 
     def close(self) -> None:
-        """Give up the segment being written."""
+        """Give up the segment being written, once the one before is closed."""
+        self._syncer.shutdown(wait=True)
         if self._segment is not None:
             self._segment.close()
 
@@ -97,4 +107,12 @@ class JournalSink:
         assert self._segment is not None
         entry = self._segment.finish(kind, self.frame_count, len(self.entries) + 1, self.first_sequence)
         self.entries.append(entry)
+        self._await_sync()
+        self._syncing = self._syncer.submit(self._segment.settle)
         self.running_hash, self._segment = self._segment.running_hash, None
+
+    def _await_sync(self) -> None:
+        """Wait for the segment before; its error, if any, is this journal's."""
+        if self._syncing is not None:
+            syncing, self._syncing = self._syncing, None
+            syncing.result()

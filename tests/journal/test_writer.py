@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,15 @@ class FailingStorage(Storage):
     def __init__(self, directory: Path, fail_at: int, mode: str) -> None:
         super().__init__(directory)
         self.left, self.mode = fail_at, mode
+        self.counting = threading.Lock()  # the sync of one segment runs beside the writes of the next
 
     def step(self, half: Callable[[], Any], whole: Callable[[], Any]) -> Any:
-        self.left -= 1
-        if self.left > 0:
+        with self.counting:
+            self.left -= 1
+            left = self.left
+        if left > 0:
             return whole()
-        if self.left == 0 and self.mode != "before":
+        if left == 0 and self.mode != "before":
             (half if self.mode == "torn" else whole)()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
