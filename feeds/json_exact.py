@@ -77,6 +77,7 @@ def read_exactly(text: bytes) -> ExactLog:
 
     >>> read_exactly(b'{"address": "0x00"}')
     Traceback (most recent call last):
+        ...
     disruptor.feeds.json_exact.NotALogError: topics: missing
     """
     pairs = parse_json(text)

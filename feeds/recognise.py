@@ -45,8 +45,8 @@ def recognise(head: bytes, path: Path) -> str:
     UnknownContentError : content of no known kind.
     InputError : an empty file.
 
-    >>> recognise(b'{"address":"0x', Path("logs.txt")), recognise(b"block_number,log_index\\n1,2\\n",
-    Path("x")) ('json', 'csv')
+    >>> recognise(b'{"address":"0x', Path("logs.txt")), recognise(b"block_number,log_index\\n1,2", Path("x"))
+    ('json', 'csv')
     """
     if head.startswith(PARQUET_MAGIC):
         if not _begins_plainly(path):

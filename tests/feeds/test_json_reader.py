@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -320,3 +321,18 @@ def test_every_truncation_of_a_file_is_an_error_or_a_prefix() -> None:
         else:
             assert length in (0, len(GOOD), len(GOOD) + 1)
             assert found == whole[: length // len(GOOD)]
+
+
+def test_a_changed_byte_is_an_error_or_read_as_json_loads_reads_it() -> None:
+    chance = random.Random(20)
+    text, survivors = bytearray(GOOD.encode()), 0
+    for _ in range(600):
+        place, byte = chance.randrange(len(text)), chance.choice(b'0aZ" ,:{}[]\\\n\x00\x80\xff')
+        changed = bytes(text[:place]) + bytes([byte]) + bytes(text[place + 1 :])
+        try:
+            found = read(changed, chunk_bytes=4096)
+        except InputError:
+            continue
+        survivors += 1
+        assert found == [oracle(changed.decode(), 1)]
+    assert survivors > 50
