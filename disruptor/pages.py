@@ -147,8 +147,8 @@ def reserve_pool(page_size: int, count: int) -> Pool:
     pool = next(p for p in inspect_pools() if p.page_size == page_size)
     if pool.total < count:
         raise MemoryPolicyError(
-            f"only {pool.total} of {count} huge pages of {format_size(page_size)} could be reserved: memory is "
-            f"short or fragmented; reserve at boot with hugepages={count} on the kernel's command line"
+            f"only {pool.total} of {count} huge pages of {format_size(page_size)} could be reserved: "
+            f"memory is short or fragmented; reserve them at boot with the kernel argument hugepages={count}"
         )
     return pool
 

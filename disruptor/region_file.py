@@ -77,7 +77,10 @@ def explain(
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """A file descriptor of a region's file for the length of a `with`. Raises RegionError."""
+    """A file descriptor of a region's file for the length of a `with`; a lock taken on it ends there.
+
+    Unlocking is explicit, because a mapping keeps the open file and with it the lock. Raises RegionError.
+    """
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as e:
@@ -85,6 +88,7 @@ def opened(path: Path) -> Iterator[int]:
     try:
         yield fd
     finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 
