@@ -35,19 +35,23 @@ _LARGEST_INDEX = NO_ID - 1
 
 
 @jit
-def admit(row: Any, slots: Any, stream: Any, tables: Any) -> int:
+def is_plain(row: Any, stream: Any) -> bool:
+    """Whether only the order of a row is in question: no removals, no headers."""
+    return not (row["flags"] & REMOVED or stream["has_removed"] or stream["has_headers"])
+
+
+@jit
+def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> int:
     """Decide about a row: OK, DROPPED, or the status that stops the encoder.
 
     Mutates counters, removals and the header looked up; writes PoolIncomplete for a removal without its log.
     """
-    if is_out_of_range(row):
-        return OUT_OF_RANGE
     if row["flags"] & REMOVED:
-        return drop_removal(row, slots, stream, tables)
-    if stream["has_removed"] and is_cancelled(row, stream, tables.removed):
+        return drop_removal(row, slots, stream, tables, chain.removed)
+    if stream["has_removed"] and is_cancelled(row, stream, chain.removed):
         count(stream, REMOVED_LOGS, row)
         return DROPPED
-    if stream["has_headers"] and is_orphaned(row, tables.headers, stream):
+    if stream["has_headers"] and is_orphaned(row, chain.headers, stream):
         count(stream, ORPHANED, row)
         return DROPPED
     return check_order(row, stream)
@@ -64,6 +68,8 @@ def is_out_of_range(row: Any) -> bool:
 @jit
 def check_order(row: Any, stream: Any) -> int:
     """OK when the row follows the last one; DROPPED (and counted) when it repeats it; else why not."""
+    if is_out_of_range(row):
+        return OUT_OF_RANGE
     has_hash = row["flags"] & HAS_BLOCK_HASH
     if not has_hash and stream["counts"][HASHES_ABSENT] == 0:
         count(stream, HASHES_ABSENT, row)
@@ -145,12 +151,12 @@ def is_cancelled(row: Any, stream: Any, removed: Any) -> bool:
 
 
 @jit
-def drop_removal(row: Any, slots: Any, stream: Any, tables: Any) -> int:
+def drop_removal(row: Any, slots: Any, stream: Any, tables: Any, removed: Any) -> int:
     """A removal leaves; without its log in the stream it makes the pool incomplete."""
     if not stream["has_removed"]:
         return REMOVED_FOUND
-    index = find_removal(tables.removed, row)
-    if index >= 0 and tables.removed[index]["matched"]:
+    index = find_removal(removed, row)
+    if index >= 0 and removed[index]["matched"]:
         return DROPPED
     count(stream, REMOVED_UNMATCHED, row)
     top, mid, low = load_address(row["address"], 0)

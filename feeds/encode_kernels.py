@@ -13,16 +13,23 @@ from typing import Any
 
 from disruptor.compile_cache import entry
 from disruptor.feeds.address_map import has_room
-from disruptor.feeds.encode_admission import admit
+from disruptor.feeds.encode_admission import admit, check_order, is_plain
 from disruptor.feeds.encode_events import encode_meaning, register_creation
 from disruptor.feeds.encode_registry import register
 from disruptor.feeds.encode_state import DROPPED, GROW, MAX_SLOTS_PER_LOG, NO_ROOM, OK, STATE_FOLLOWS
-from disruptor.feeds.encode_structure import close_block, enter_log
+from disruptor.feeds.encode_structure import (
+    begins_block,
+    begins_transaction,
+    change_block,
+    change_transaction,
+    close_block,
+    count_log,
+)
 from disruptor.jit import jit
 
 
 @entry
-def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tables: Any) -> int:
+def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tables: Any, chain: Any) -> int:
     """Encode rows from `start` until the batch or the room ends, or something stops it.
 
     Parameters
@@ -37,6 +44,8 @@ def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tabl
         The caller sets `limit` and `mask`. Mutated.
     tables : Tables
         Mutated.
+    chain : Chain
+        Mutated.
 
     Returns
     -------
@@ -47,7 +56,7 @@ def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tabl
     for i in range(start, rows.shape[0]):
         status = room_for_log(stream, tables)
         if status == OK:
-            status = encode_row(rows[i], blob, slots, stream, tables)
+            status = encode_row(rows[i], blob, slots, stream, tables, chain)
         if status != OK:
             stream["status"] = status
             return i
@@ -113,12 +122,19 @@ def room_for_log(stream: Any, tables: Any) -> int:
 
 
 @jit
-def encode_row(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> int:
-    """Admit, place and encode one row."""
-    verdict = admit(row, slots, stream, tables)
+def encode_row(row: Any, blob: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> int:
+    """Admit, place and encode one row. The usual row passes the first two steps without handing on an array."""
+    if is_plain(row, stream):
+        verdict = check_order(row, stream)
+    else:
+        verdict = admit(row, slots, stream, tables, chain)
     if verdict != OK:
         return OK if verdict == DROPPED else verdict
-    enter_log(row, slots, stream, tables)
+    if begins_block(row, stream):
+        change_block(row, slots, stream, chain)
+    if begins_transaction(row, stream):
+        change_transaction(row, slots, stream)
+    count_log(row, stream)
     before = stream["sequence"]
     status = encode_meaning(row, blob, slots, stream, tables)
     stream["transaction_slots"] += stream["sequence"] - before

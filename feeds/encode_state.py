@@ -1,7 +1,7 @@
 """What the encoder's kernels share: statuses, counters, the stream's state, what is known of pools.
 
-Everything lives in arrays that Python owns: one record, `STREAM_DTYPE`, of all that has a fixed size, and `Tables`, which
-Python may enlarge between two calls.
+Everything lives in arrays that Python owns: one record, `STREAM_DTYPE`, of all that has a fixed
+size, `Tables`, which Python may enlarge between two calls, and `Chain`.
 """
 
 from __future__ import annotations
@@ -178,14 +178,11 @@ Array = npt.NDArray[Any]
 
 
 class Tables(NamedTuple):
-    """The arrays whose sizes depend on the input, as kernels take them.
+    """What is known of pools and tokens, as kernels take it.
 
     pool_table, token_table : address tables (`feeds/address_map.py`)
     pools : (capacity,) POOL_DTYPE by pool id
     factories : (n, 4) uint64; top, mid, low, fee of V2 factories
-    headers : (n,) HEADER_DTYPE, ascending
-    gaps : (n, 2) int64; first and last missing block, ascending
-    removed : (power of two,) REMOVED_DTYPE, open addressing
     candidate : (1,) CANDIDATE_DTYPE; scratch for creation logs
     """
 
@@ -193,10 +190,20 @@ class Tables(NamedTuple):
     token_table: Array
     pools: Array
     factories: Array
+    candidate: Array
+
+
+class Chain(NamedTuple):
+    """What is known of the chain beside the logs, as kernels take it.
+
+    headers : (n,) HEADER_DTYPE, ascending
+    gaps : (n, 2) int64; first and last missing block, ascending
+    removed : (power of two,) REMOVED_DTYPE, open addressing
+    """
+
     headers: Array
     gaps: Array
     removed: Array
-    candidate: Array
 
 
 def new_stream(*, chain_id: int, strict: bool, default_fee: int) -> Array:

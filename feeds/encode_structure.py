@@ -48,14 +48,38 @@ _MAX_TIME_S = (2**63 - 1) // _NS_PER_S
 
 
 @jit
-def enter_log(row: Any, slots: Any, stream: Any, tables: Any) -> None:
-    """Close and open blocks and transactions up to the admitted the row, and count it. Mutates state."""
-    if not stream["block_open"] or row["block_number"] != stream["block_number"]:
-        close_block(slots, stream)
-        open_block(row, slots, stream, tables)
-    if not stream["transaction_open"] or not is_same_transaction(row, stream):
-        close_transaction(slots, stream)
-        open_transaction(row, stream)
+def begins_block(row: Any, stream: Any) -> bool:
+    """Whether an admitted row is of another block than the open one."""
+    return not stream["block_open"] or row["block_number"] != stream["block_number"]
+
+
+@jit
+def change_block(row: Any, slots: Any, stream: Any, chain: Any) -> None:
+    """Close the open block and open the row's. At most four slots."""
+    close_block(slots, stream)
+    open_block(row, slots, stream, chain)
+
+
+@jit
+def begins_transaction(row: Any, stream: Any) -> bool:
+    """Whether an admitted row is of another transaction than the open one: by hash, else by index."""
+    if not stream["transaction_open"]:
+        return True
+    if row["flags"] & HAS_TX_HASH and stream["transaction_has_hash"]:
+        return not equal_hash(stream["tx_hash"], row["tx_hash"], 0)
+    return row["transaction_index"] != stream["transaction_index"]
+
+
+@jit
+def change_transaction(row: Any, slots: Any, stream: Any) -> None:
+    """Close the open transaction and open the row's. At most one slot."""
+    close_transaction(slots, stream)
+    open_transaction(row, stream)
+
+
+@jit
+def count_log(row: Any, stream: Any) -> None:
+    """Count an admitted row in its block and transaction."""
     stream["log_index"] = row["log_index"]
     stream["block_logs"] += 1
     stream["transaction_logs"] += 1
@@ -91,14 +115,6 @@ def close_transaction(slots: Any, stream: Any) -> None:
 
 
 @jit
-def is_same_transaction(row: Any, stream: Any) -> bool:
-    """Whether the row belongs to the open transaction: by hash where both have one, else by index."""
-    if row["flags"] & HAS_TX_HASH and stream["transaction_has_hash"]:
-        return equal_hash(stream["tx_hash"], row["tx_hash"], 0)
-    return row["transaction_index"] == stream["transaction_index"]
-
-
-@jit
 def open_transaction(row: Any, stream: Any) -> None:
     """Begin the transaction of the row; writes nothing yet."""
     stream["transaction_open"] = 1
@@ -112,19 +128,22 @@ def open_transaction(row: Any, stream: Any) -> None:
 
 
 @jit
-def open_block(row: Any, slots: Any, stream: Any, tables: Any) -> None:
+def open_block(row: Any, slots: Any, stream: Any, chain: Any) -> None:
     """Write BlockStart for the block of the row, and that blocks are missing before it. At most two slots."""
     number = row["block_number"]
-    header = look_up_header(tables.headers, stream, number) if stream["has_headers"] else -1
+    header = look_up_header(chain.headers, stream, number) if stream["has_headers"] else -1
     stream["block_open"] = 1
     stream["block_number"] = number
     stream["block_logs"] = 0
     stream["block_transactions"] = 0
     if stream["first_block"] < 0:
         stream["first_block"] = number
-    set_time(stream, tables.headers[header]["timestamp"] if header >= 0 else row["timestamp"])
-    write_block_start(row, slots, stream, tables, header)
-    missing = pass_gaps(stream, tables.gaps, row)
+    seconds = row["timestamp"]
+    if header >= 0 and chain.headers[header]["timestamp"] >= 0:
+        seconds = chain.headers[header]["timestamp"]
+    set_time(stream, seconds)
+    write_block_start(row, slots, stream, chain, header)
+    missing = pass_gaps(stream, chain.gaps, row)
     if stream["has_headers"] and header < 0:
         count(stream, MISSING_HEADER, row)
         missing = True
@@ -155,7 +174,7 @@ def pass_gaps(stream: Any, gaps: Any, row: Any) -> bool:
 
 
 @jit
-def write_block_start(row: Any, slots: Any, stream: Any, tables: Any, header: int) -> None:
+def write_block_start(row: Any, slots: Any, stream: Any, chain: Any, header: int) -> None:
     """Write BlockStart from the row and, unless `header` is -1, that header."""
     slot = begin_slot(slots, stream, _BLOCK_START, 0, -1)
     slot[_PAYLOAD] = np.uint64(stream["chain_id"])
@@ -163,13 +182,13 @@ def write_block_start(row: Any, slots: Any, stream: Any, tables: Any, header: in
     slot[_PAYLOAD + 2] = np.uint64(stream["block_time_ns"] // _NS_PER_S)
     flags = FLAG_PARENT_UNKNOWN
     if header >= 0:
-        flags = write_header_fields(slot, tables.headers, header)
+        flags = write_header_fields(slot, chain.headers, header)
     has_hash = 1
     if row["flags"] & HAS_BLOCK_HASH:
         remember_hash(stream["block_hash"], row["block_hash"], 0)
-    elif header >= 0 and tables.headers[header]["has_hash"]:
+    elif header >= 0 and chain.headers[header]["has_hash"]:
         for k in range(4):
-            stream["block_hash"][k] = tables.headers[header]["hash"][k]
+            stream["block_hash"][k] = chain.headers[header]["hash"][k]
     else:
         has_hash = 0
         flags |= FLAG_HASH_UNKNOWN

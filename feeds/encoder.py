@@ -102,10 +102,12 @@ class Encoder:
             token_table=new_table(_FIRST_CAPACITY),
             pools=np.zeros(_FIRST_CAPACITY // 2, es.POOL_DTYPE),
             factories=factory_table(factories or {}),
+            candidate=np.zeros(1, es.CANDIDATE_DTYPE),
+        )
+        self._chain = es.Chain(
             headers=header_table(headers),
             gaps=gap_table(gaps),
-            removed=(removed or RemovedSet()).table(),
-            candidate=np.zeros(1, es.CANDIDATE_DTYPE),
+            removed=(RemovedSet() if removed is None else removed).table(),
         )
         self._queue: deque[Iterator[tuple[list[Any], es.Array]]] = deque()
         self._entries: list[Any] = []
@@ -205,7 +207,8 @@ class Encoder:
 
         Returns the first row not consumed, as `encode` does. `files` names this batch's files.
         """
-        return self._run(register_creations, batch, start, slots, mask, limit, files)
+        self._begin(mask, limit)
+        return self._run(register_creations, (), batch, start, slots, files)
 
     def encode(self, batch: LogBatch, start: int, slots: es.Array, mask: int, limit: int) -> int:
         """Encode rows of a batch from `start`.
@@ -229,7 +232,8 @@ class Encoder:
         RemovedLogsFound : a `removed` row, and the encoder was made without `removed`.
         """
         assert not self._finished, "encode: the stream was finished"
-        return self._run(encode_rows, batch, start, slots, mask, limit, self._files)
+        self._begin(mask, limit)
+        return self._run(encode_rows, (self._chain,), batch, start, slots, self._files)
 
     def finish(self, slots: es.Array, mask: int, limit: int) -> bool:
         """Close the open transaction and block; False when there is no room for these two slots yet."""
@@ -244,15 +248,15 @@ class Encoder:
         self._stream["mask"], self._stream["limit"] = mask, limit
 
     def _run(
-        self, kernel: Any, batch: LogBatch, start: int, slots: es.Array, mask: int, limit: int, files: Any
+        self, kernel: Any, more: tuple[Any, ...], batch: LogBatch, start: int, slots: es.Array, files: Any
     ) -> int:
-        self._begin(mask, limit)
+        """Call a kernel over a batch, enlarging tables as often as it asks; returns the first row not consumed."""
         rows, blob = batch_views(batch)
         words = slot_words(slots)
         row = start
         with np.errstate(over="ignore"):
             while True:
-                row = int(kernel(rows, blob, row, words, self._streams, self._tables))
+                row = int(kernel(rows, blob, row, words, self._streams, self._tables, *more))
                 status = int(self._stream["status"])
                 if status in (es.OK, es.NO_ROOM):
                     return row
