@@ -65,7 +65,7 @@ def replay(
         write_journal=write_journal,
         sort=sort,
         strict=strict,
-        state_out=checked_state_out(state_out, force=force),
+        state_out=checked_state_out(state_out),
         types=names,
     )
     answer = execute(request, output_sinks(out, names, force=force), title="replay")
@@ -140,7 +140,7 @@ def scan(
         to_seq=to_seq,
         sort=sort,
         strict=strict,
-        state_out=checked_state_out(state_out, force=force),
+        state_out=checked_state_out(state_out),
         types=None if out else (OPPORTUNITY,),
     )
     best = BestOpportunities(ranking)
@@ -206,15 +206,13 @@ def split_types(types: str | None, out: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def checked_state_out(path: str | None, *, force: bool) -> str | None:
-    """Refuse, before the run, a `--state-out` that is taken or has no folder."""
+def checked_state_out(path: str | None) -> str | None:
+    """Refuse, before the run, a `--state-out` that has no folder. An earlier state is replaced, in one step."""
     if path is None:
         return None
     target = Path(path)
     if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"--state-out {path}: expected a file in a folder that exists")
-    if target.exists() and not force:
-        raise InputError(f"{path}: exists already: add --force to replace it")
     return path
 
 

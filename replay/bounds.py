@@ -1,0 +1,74 @@
+"""Which part of a stream counts: `--from-*` and `--to-*`, in blocks or in sequences.
+
+State is always built from the start; a lower bound only mutes outputs and counts before it. An upper bound ends the
+run. Runs are cut where a bound falls inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from disruptor.handlers.messages import BlockStart
+from disruptor.processor import header_dtype
+from disruptor.replay.events import Run
+from disruptor.replay.request import ReplayRequest
+
+
+class Part(NamedTuple):
+    """A piece of a run, and whether it lies within the bounds."""
+
+    run: Run
+    counted: bool
+
+
+class Bounds:
+    """Cuts runs at the request's bounds.
+
+    Attributes
+    ----------
+    ended : whether an upper bound has been passed; no later run counts
+    """
+
+    def __init__(self, request: ReplayRequest) -> None:
+        self._from_seq, self._to_seq = request.from_seq, request.to_seq
+        self._from_block, self._to_block = request.from_block, request.to_block
+        self._started = self._from_block is None
+        self.ended = False
+
+    def parts(self, run: Run) -> Iterator[Part]:
+        """The pieces of a run up to the upper bound, in order."""
+        end = run.first + len(run.slots)
+        begin = run.first if self._from_seq is None else min(max(run.first, self._from_seq), end)
+        if self._to_seq is not None and end > self._to_seq:
+            end = max(self._to_seq + 1, run.first)
+            self.ended = True
+        if self._to_block is not None or not self._started:
+            begin, end = self._by_block(run, begin, end)
+        begin = min(begin, end)
+        if begin > run.first:
+            yield Part(_cut(run, run.first, begin), False)
+        if end > begin:
+            yield Part(_cut(run, begin, end), True)
+
+    def _by_block(self, run: Run, begin: int, end: int) -> tuple[int, int]:
+        slots = run.slots.reshape(-1)
+        size = run.slots.shape[1]
+        starts = np.flatnonzero(slots.view(header_dtype(size))["type_id"] == BlockStart.type_id)
+        numbers = slots.view(BlockStart.slot_dtype(size))["number"][starts].astype(np.int64)
+        if not self._started:
+            reached = np.flatnonzero(numbers >= self._from_block)
+            self._started = bool(len(reached))
+            begin = max(begin, run.first + int(starts[reached[0]])) if len(reached) else end
+        if self._to_block is not None:
+            beyond = np.flatnonzero(numbers > self._to_block)
+            if len(beyond):
+                end = min(end, run.first + int(starts[beyond[0]]))
+                self.ended = True
+        return begin, end
+
+
+def _cut(run: Run, begin: int, end: int) -> Run:
+    return Run(run.slots[begin - run.first : end - run.first], begin)

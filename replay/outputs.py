@@ -1,0 +1,156 @@
+"""What leaves a run: counted, digested in order, and handed to a sink with where each output came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from disruptor.handlers.messages import (
+    FLAG_OPENING,
+    ArbitrageCandidate,
+    ArbitrageOpportunity,
+    BlockStart,
+    TransactionEnd,
+)
+from disruptor.message import HEADER_SIZE, MAX_TYPE_ID, MessageType
+from disruptor.processor import header_dtype
+from disruptor.replay.events import Run
+from disruptor.replay.request import OutputContext, OutputSink
+
+_FIRST_LOG_TYPE, _LAST_LOG_TYPE = 20, 39
+_REGISTERED = 11
+_TX_HASH = slice(HEADER_SIZE + 16, HEADER_SIZE + 48)
+_LOG_INDEX = slice(HEADER_SIZE + 4, HEADER_SIZE + 8)
+_END_TX_HASH = HEADER_SIZE + TransactionEnd.offsets["tx_hash"]
+
+
+class Collector:
+    """Consumes a processor's outputs run by run.
+
+    Parameters
+    ----------
+    messages : types that may come out
+    sink : where records go, or None
+    types : names of the types the sink wants
+    """
+
+    def __init__(self, messages: Sequence[MessageType], sink: OutputSink | None, types: Sequence[MessageType]) -> None:
+        self._messages = {m.type_id: m for m in messages}
+        self._wanted = [m for m in messages if m in types]
+        self._sink = sink
+        self._hash = xxhash.xxh3_128()
+        self._counts = np.zeros(MAX_TYPE_ID + 1, np.int64)
+        self._pieces: list[npt.NDArray[np.uint8]] = []
+        self.opportunities = 0
+        self.enabled = True
+
+    def consume(self, slots: npt.NDArray[np.uint8]) -> None:
+        """Take outputs in order; the processor's `OutputConsumer`."""
+        if not self.enabled:
+            return
+        self._hash.update(slots)
+        headers = slots.reshape(-1).view(header_dtype(slots.shape[1]))
+        type_ids = headers["type_id"]
+        self._counts += np.bincount(type_ids, minlength=len(self._counts))
+        found = type_ids == ArbitrageOpportunity.type_id
+        if found.any():
+            self.opportunities += int(np.count_nonzero(headers["flags"][found] & FLAG_OPENING))
+        if self._sink is not None:
+            self._pieces.append(slots.copy())
+
+    @property
+    def has_sink(self) -> bool:
+        """Whether records are wanted, not only counts and digest."""
+        return self._sink is not None
+
+    def end_run(self, run: Run, block: int) -> None:
+        """Hand what this run caused to the sink. `block` is the block that was open when the run began."""
+        if self._sink is None or not self._pieces:
+            return
+        outputs = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
+        self._pieces = []
+        flat = outputs.reshape(-1)
+        headers = flat.view(header_dtype(outputs.shape[1]))
+        cause = headers["sequence"] - run.first
+        origin = _Origin(run, block)
+        depths = _depths(flat, headers, outputs.shape[1])
+        for message in self._wanted:
+            rows = np.flatnonzero(headers["type_id"] == message.type_id)
+            if len(rows):
+                records = flat.view(message.slot_dtype(outputs.shape[1]))[rows]
+                extra = {k: v[rows] for k, v in depths.items()} if message is ArbitrageOpportunity else {}
+                self._sink.write(records, origin.context(message, cause[rows], extra))
+        self._sink.end_batch()
+
+    @property
+    def digest(self) -> str:
+        """XXH3-128 over all outputs taken so far, 32 hex digits."""
+        return self._hash.hexdigest()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Outputs taken by type name."""
+        return {m.name: int(self._counts[t]) for t, m in sorted(self._messages.items()) if self._counts[t]}
+
+
+def _depths(flat: npt.NDArray[np.uint8], headers: npt.NDArray[Any], slot_size: int) -> dict[str, npt.NDArray[Any]]:
+    """The smaller of both venues' depths for each opportunity: its candidate is the output right after it."""
+    follows = headers["type_id"][1:] == ArbitrageCandidate.type_id
+    if not follows.any():
+        return {}
+    candidates = flat.view(ArbitrageCandidate.slot_dtype(slot_size))
+    after = np.minimum(np.arange(len(headers)) + 1, len(headers) - 1)
+    found = {}
+    for name in ("depth0", "depth1"):
+        a, b = candidates[f"{name}_a"][after], candidates[f"{name}_b"][after]
+        a_less = (a[:, 1] < b[:, 1]) | ((a[:, 1] == b[:, 1]) & (a[:, 0] < b[:, 0]))
+        found[name] = np.where(a_less[:, None], a, b)
+    return found
+
+
+class _Origin:
+    """Answers where the events of one run came from."""
+
+    def __init__(self, run: Run, block: int) -> None:
+        self._slots = run.slots
+        headers = run.slots.reshape(-1).view(header_dtype(run.slots.shape[1]))
+        self._types = headers["type_id"]
+        starts = np.flatnonzero(self._types == BlockStart.type_id)
+        numbers = run.slots.reshape(-1).view(BlockStart.slot_dtype(run.slots.shape[1]))["number"][starts]
+        self._starts = starts
+        self._blocks = np.concatenate([np.array([block], np.uint64), numbers.astype(np.uint64)])
+
+    def context(self, message: MessageType, cause: npt.NDArray[Any], extra: dict[str, Any]) -> OutputContext:
+        """Block, transaction and log of the events at the run's slots `cause`."""
+        types = self._types[cause]
+        slots = self._slots[cause]
+        is_log = ((types >= _FIRST_LOG_TYPE) & (types <= _LAST_LOG_TYPE)) | (types == _REGISTERED)
+        ends = types == TransactionEnd.type_id
+        tx_hash = np.where(
+            ends[:, None], slots[:, _END_TX_HASH : _END_TX_HASH + 32], slots[:, _TX_HASH]
+        )
+        log_index = np.ascontiguousarray(slots[:, _LOG_INDEX]).view("<u4").reshape(-1).astype(np.int64)
+        return OutputContext(
+            message=message,
+            block=self._blocks[np.searchsorted(self._starts, cause, side="right")],
+            tx_hash=np.ascontiguousarray(tx_hash),
+            has_tx=(is_log | ends) & tx_hash.any(axis=1),
+            log_index=np.where(is_log, log_index, -1),
+            extra=extra,
+        )
+
+
+def last_block(run: Run, block: int) -> int:
+    """The block that is open at the end of a run."""
+    headers = run.slots.reshape(-1).view(header_dtype(run.slots.shape[1]))
+    starts = np.flatnonzero(headers["type_id"] == BlockStart.type_id)
+    if not len(starts):
+        return block
+    return int(run.slots.reshape(-1).view(BlockStart.slot_dtype(run.slots.shape[1]))["number"][starts[-1]])
+
+
+__all__ = ["Collector", "last_block"]

@@ -1,0 +1,128 @@
+"""What a run executes: the handler set that settings and users' modules make, its processor, its identity."""
+
+from __future__ import annotations
+
+import importlib
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from disruptor.codegen import load_user_module
+from disruptor.errors import CapacityError, DefinitionError, InputError
+from disruptor.handler import Handler
+from disruptor.handler_set import HandlerSet
+from disruptor.handlers import arbitrage, swaps, tracking
+from disruptor.handlers.messages import BUILT_IN
+from disruptor.pages import PagePolicy, PagesObtained, allocate
+from disruptor.processor import Processor
+from disruptor.replay.settings import RunSettings
+
+#: Built-in messages that come in; what handlers emit has ids from 100 on.
+INPUTS = tuple(m for m in BUILT_IN if m.type_id < 100)
+_SPREAD_UNIT = 1 << 32
+
+
+class Memory:
+    """Hands out memory by the settings' page policy, up to `memory_pool_size`, and remembers what it got."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self.policy = PagePolicy(
+            settings.huge_pages, settings.huge_page_size, True, settings.mlock, settings.numa_node
+        )
+        self.limit, self.taken = settings.memory_pool_size, 0
+        self.obtained: list[PagesObtained] = []
+
+    def allocate(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        """Zeroed private memory; refuses what would exceed the limit."""
+        if self.taken + nbytes > self.limit:
+            raise CapacityError(
+                f"memory: rings and tables need {self.taken + nbytes:,} bytes, memory_pool_size is {self.limit:,}: "
+                "raise it, or lower capacity.* and *_slots"
+            )
+        memory, obtained = allocate(nbytes, self.policy)
+        self.taken += nbytes
+        self.obtained.append(obtained)
+        return memory[:nbytes]
+
+    def report(self) -> dict[str, Any]:
+        """What was asked for and what was obtained, for `pages` in reports."""
+        kinds = sorted({f"{p.kind} {p.page_size}" for p in self.obtained})
+        return {
+            "asked": self.policy.huge_pages,
+            "kinds": kinds,
+            "bytes": sum(p.size for p in self.obtained),
+            "huge_bytes": sum(p.huge_bytes for p in self.obtained),
+            "locked": all(p.locked for p in self.obtained),
+            "numa_node": self.policy.numa_node,
+        }
+
+
+def load_handlers(names: Sequence[str]) -> tuple[list[Handler], list[types.ModuleType]]:
+    """Handlers of users' files or modules, in the order in which the modules define them.
+
+    Raises
+    ------
+    InputError : a file or module that is not there or fails to import; DefinitionError : one without handlers.
+    """
+    found: list[Handler] = []
+    modules = []
+    for name in names:
+        module = _load_module(name)
+        own = [v for v in vars(module).values() if isinstance(v, Handler) and v.module == module.__name__]
+        if not own:
+            raise DefinitionError(
+                f"--handlers {name}: defines no handler; decorate a function with @handler(Message)"
+            )
+        found += own
+        modules.append(module)
+    return found, modules
+
+
+def _load_module(name: str) -> types.ModuleType:
+    is_file = name.endswith(".py") or "/" in name
+    if is_file and not Path(name).is_file():
+        raise InputError(f"--handlers {name}: no such file")
+    try:
+        return load_user_module(name) if is_file else importlib.import_module(name)
+    except DefinitionError:
+        raise
+    except Exception as error:
+        raise InputError(f"--handlers {name}: {type(error).__name__}: {error}") from error
+
+
+def build_handler_set(settings: RunSettings, user_handlers: Sequence[Handler] = ()) -> HandlerSet:
+    """The handlers that a run needs: tracking always, swaps and arbitrage as set, users' last."""
+    handlers: list[Handler] = list(tracking.TRACKING)
+    if settings.normalised_swaps:
+        handlers += swaps.SWAPS
+    if settings.arbitrage.enabled:
+        handlers += arbitrage.arbitrage_handlers(settings.arbitrage.evaluate)
+    return HandlerSet([*handlers, *user_handlers], inputs=INPUTS)
+
+
+def build_processor(handlers: HandlerSet, settings: RunSettings, allocate: Callable[[int], Any]) -> Processor:
+    """A processor with the settings' capacities and what the handlers need to know of the settings."""
+    capacity = settings.capacity
+    processor = Processor(
+        handlers,
+        capacities={name: getattr(capacity, name) for name in ("pools", "tokens", "pairs", "ticks", "openings")},
+        output_slots=settings.output_slots,
+        checked=settings.enable_bounds_checking,
+        max_batch=settings.max_batch,
+        allocate=allocate,
+    )
+    if settings.arbitrage.enabled:
+        row = processor.state.arrays["arbitrage_settings"].rows
+        row[0]["min_spread"] = int(settings.arbitrage.min_bps * _SPREAD_UNIT)
+        row[0]["block_time_ns"] = int(settings.arbitrage.block_time * 1_000_000_000)
+        row[0]["confidence"] = arbitrage.CONFIDENCE[settings.arbitrage.evaluate]
+    return processor
+
+
+def code_identity(handlers: HandlerSet, semantic_settings: dict[str, Any]) -> str:
+    """Hash of what the handlers compute and of the settings that change it."""
+    return handlers.semantic_identity(f"setting {k}={v!r}" for k, v in sorted(semantic_settings.items()))

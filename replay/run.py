@@ -1,0 +1,266 @@
+"""One replay: a source's events through the processor, and everything that is said about it afterwards."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from disruptor import compile_cache
+from disruptor.errors import SettingError
+from disruptor.handlers.messages import BUILT_IN
+from disruptor.journal.writer import JournalWriter
+from disruptor.processor import Processor
+from disruptor.replay.bounds import Bounds
+from disruptor.replay.events import (
+    EventSource,
+    Inputs,
+    LogEvents,
+    RemovedLogsFound,
+    Run,
+    open_events,
+)
+from disruptor.replay.importer import journal_facts
+from disruptor.replay.outputs import Collector, last_block
+from disruptor.replay.program import (
+    INPUTS,
+    Memory,
+    build_handler_set,
+    build_processor,
+    code_identity,
+    load_handlers,
+)
+from disruptor.replay.settings import RunSettings
+from disruptor.replay.request import OutputSink, Progress, ProgressUpdate, ReplayRequest, choose_types
+from disruptor.replay.state_out import write_state
+
+_COUNTED = tuple(m.name for m in INPUTS if m.counted)
+_PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayResult:
+    """What one run gave; `to_json` is what `--json` prints."""
+
+    chain_id: int | None
+    events: int
+    outputs: dict[str, int]
+    opportunities: int
+    seconds: float
+    compile_seconds: float
+    first_sequence: int
+    last_sequence: int
+    state_digest: str
+    output_digest: str
+    code_identity: str
+    pages: dict[str, Any]
+    warnings: dict[str, int]
+    slots: int
+    pairs_evaluated: int
+    pairs_compared: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        rate = self.events / self.seconds if self.seconds > 0 else 0.0
+        return {
+            "chain_id": self.chain_id,
+            "events": self.events,
+            "outputs": self.outputs,
+            "opportunities": self.opportunities,
+            "seconds": round(self.seconds, 6),
+            "events_per_second": round(rate, 1),
+            "compile_seconds": round(self.compile_seconds, 6),
+            "first_sequence": self.first_sequence,
+            "last_sequence": self.last_sequence,
+            "state_digest": self.state_digest,
+            "output_digest": self.output_digest,
+            "code_identity": self.code_identity,
+            "pages": self.pages,
+            "warnings": self.warnings,
+            "slots": self.slots,
+            "pairs_evaluated": self.pairs_evaluated,
+            "pairs_compared": self.pairs_compared,
+        }
+
+
+def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progress | None = None) -> ReplayResult:
+    """Run a request.
+
+    Parameters
+    ----------
+    request : what to replay
+    sink : receives outputs; opened here, closed or aborted by whoever made it
+    progress : called a few times a second
+
+    Raises
+    ------
+    DisruptorError : whatever can be wrong with input, settings, capacities or handlers; nothing half-written stays.
+    """
+    settings = request.settings
+    if settings.cpu_cores:
+        pin(settings.cpu_cores)
+    user_handlers, _ = load_handlers(request.handlers)
+    inputs = Inputs(request.sources, request.pools, request.blocks, request.sort, request.strict)
+    memory = Memory(settings)
+    events = open_events(inputs, settings, memory.allocate)
+    handlers = build_handler_set(settings, user_handlers)
+    before = sum(compile_cache.compile_seconds.values())
+    while True:
+        processor = build_processor(handlers, settings, memory.allocate)
+        processor.compile()
+        types = choose_types(request.types, handlers.outputs)
+        session = _Session(request, events, processor, Collector(handlers.outputs, sink, types), progress)
+        if sink is not None:
+            sink.open(types, session.pool_address)
+        try:
+            session.run()
+            break
+        except RemovedLogsFound:
+            assert isinstance(events, LogEvents)
+            memory = Memory(settings)
+            events = events.with_removed()
+    identity = code_identity(handlers, settings.semantic())
+    compiled = sum(compile_cache.compile_seconds.values()) - before
+    return session.result(identity, compiled, memory.report())
+
+
+def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Compile everything that imports and replays with these settings and handlers will need.
+
+    Returns
+    -------
+    Seconds by compiled part; 0 for what was there already.
+    """
+    from disruptor.replay.warmup import warm_readers
+
+    began = time.perf_counter()
+    user_handlers, _ = load_handlers(handlers)
+    processor = build_processor(build_handler_set(settings, user_handlers), settings, Memory(settings).allocate)
+    processor.compile()
+    processor.state.digest()
+    warm_readers(settings)
+    parts = {name: round(seconds, 3) for name, seconds in compile_cache.compile_seconds.items()}
+    return {
+        "compiled": parts,
+        "compile_seconds": round(sum(parts.values()), 3),
+        "seconds": round(time.perf_counter() - began, 3),
+        "cache": str(compile_cache.cache_folder()),
+    }
+
+
+def pin(cores: tuple[int, ...]) -> None:
+    """Bind this process to the given cores."""
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:
+        raise SettingError(f"cpu_cores: can't pin to {list(cores)}: {error.strerror}") from None
+
+
+class _Session:
+    """One pass over the events."""
+
+    def __init__(
+        self,
+        request: ReplayRequest,
+        events: EventSource,
+        processor: Processor,
+        collector: Collector,
+        progress: Progress | None,
+    ) -> None:
+        self._request, self._events, self._processor, self._collector = request, events, processor, collector
+        self._progress, self._told = progress, 0.0
+        self._bounds = Bounds(request)
+        self._muted: dict[str, int] = {}
+        self._first, self._last, self._seconds = -1, -1, 0.0
+        self._writer: JournalWriter | None = None
+
+    def run(self) -> None:
+        """Process everything within the bounds."""
+        began, compiled = time.perf_counter(), sum(compile_cache.compile_seconds.values())
+        if self._request.write_journal is not None:
+            settings = self._request.settings
+            self._writer = JournalWriter(
+                self._request.write_journal, messages=BUILT_IN, **journal_facts(settings, self._events.chain_id)
+            )
+            with self._writer:
+                self._run_all()
+                self._writer.finish({**self._events.counts, "warnings": self._events.warnings, "chain_id": self._events.chain_id})
+        else:
+            self._run_all()
+        if self._request.state_out is not None:
+            write_state(self._processor.state, self._request.state_out)
+        compiled = sum(compile_cache.compile_seconds.values()) - compiled
+        self._seconds = time.perf_counter() - began - compiled
+
+    def _run_all(self) -> None:
+        block = 0
+        needs_block = self._collector.has_sink
+        for run_ in self._events.runs():
+            for part in self._bounds.parts(run_):
+                self._process(part.run, counted=part.counted, block=block)
+                if needs_block:
+                    block = last_block(part.run, block)
+            self._tell()
+            if self._bounds.ended:
+                break
+
+    def _process(self, part: Run, *, counted: bool, block: int) -> None:
+        end = part.first + len(part.slots)
+        if counted and self._first < 0:
+            self._first, self._muted = part.first, self._processor.counts()
+        self._collector.enabled = counted
+        if self._processor.next_sequence != part.first:
+            self._processor.start_at(part.first)
+        self._processor.process(part.slots, part.first, end, self._collector.consume, base=part.first)
+        if counted:
+            self._collector.end_run(part, block)
+            self._last = end - 1
+        if self._writer is not None:
+            self._writer.append(part.slots, part.first)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self._progress is not None and now - self._told >= _PROGRESS_SECONDS:
+            self._told = now
+            done, total, unit = self._events.progress()
+            self._progress(ProgressUpdate(done, total, unit, self._processor.next_sequence))
+
+    def pool_address(self, pool: int) -> bytes | None:
+        """Address of an interned pool."""
+        rows = self._processor.state.arrays["pool_directory"].rows
+        address = rows[pool]["address"] if 0 <= pool < len(rows) - 1 else None
+        return address.tobytes() if address is not None and address.any() else None
+
+    def result(self, identity: str, compiled: float, pages: dict[str, Any]) -> ReplayResult:
+        """Everything that is said about the run."""
+        processor, collector = self._processor, self._collector
+        counts = processor.counts()
+        cursor = processor.state.arrays.get("arbitrage_cursor")
+        return ReplayResult(
+            chain_id=self._events.chain_id,
+            events=sum(counts[name] - self._muted.get(name, 0) for name in _COUNTED) if self._first >= 0 else 0,
+            outputs=collector.counts,
+            opportunities=collector.opportunities,
+            seconds=self._seconds,
+            compile_seconds=compiled,
+            first_sequence=self._first,
+            last_sequence=self._last,
+            state_digest=processor.state.digest(),
+            output_digest=collector.digest,
+            code_identity=identity,
+            pages=pages,
+            warnings=self._warnings(counts),
+            slots=self._last - self._first + 1 if self._first >= 0 else 0,
+            pairs_evaluated=int(cursor.rows[0]["pairs_evaluated"]) if cursor else 0,
+            pairs_compared=int(cursor.rows[0]["pairs_compared"]) if cursor else 0,
+        )
+
+    def _warnings(self, counts: dict[str, int]) -> dict[str, int]:
+        warnings = dict(self._events.warnings)
+        counters = self._processor.state.arrays.get("swap_counters")
+        if counters is not None and counters.rows[0]["withheld"]:
+            warnings["swaps_withheld"] = int(counters.rows[0]["withheld"])
+        if counts["unknown"]:
+            warnings["unknown_types"] = counts["unknown"]
+        return warnings

@@ -1,0 +1,107 @@
+"""`--state-out`: one JSON line a pool, readable as a pools file of a later run.
+
+Integers are decimal strings, addresses lower-case hex. Pools come in the order of their ids. The tick map of a V3 pool
+is given only while it is whole; `complete` says whether the numbers are the chain's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from disruptor.errors import InputError
+from disruptor.handlers.messages import KIND_NAMES, KIND_UNISWAP_V2, KIND_UNISWAP_V3
+from disruptor.handlers.pools import NO_FEE, RESERVES_KNOWN, TICKS_KNOWN
+from disruptor.state import State
+
+
+def write_state(state: State, path: str) -> int:
+    """Write every registered pool to `path`, replacing it in one step; returns the number of pools.
+
+    Raises
+    ------
+    InputError : the file can't be written.
+    """
+    target = Path(path)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        count = 0
+        with os.fdopen(handle, "w") as file:
+            for line in pool_lines(state):
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
+                count += 1
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise InputError(f"--state-out {path}: {error.strerror}") from None
+    return count
+
+
+def pool_lines(state: State) -> Iterator[dict[str, Any]]:
+    """The pools as plain objects, in the order of their ids."""
+    pools, directory = state.rows("pools"), state.rows("pool_directory")
+    chain = state.rows("chain")[0]
+    ticks, firsts = _ticks_by_pool(state)
+    for pool in np.flatnonzero(pools["kind"]):
+        row, names = pools[pool], directory[pool]
+        line: dict[str, Any] = {
+            "pool": _hex(names["address"]),
+            "kind": KIND_NAMES[int(row["kind"])],
+            "token0": _hex(names["token0_address"]),
+            "token1": _hex(names["token1_address"]),
+            "fee": None if row["fee"] == NO_FEE else int(row["fee"]),
+            "factory": _hex(names["factory"]) if names["factory"].any() else None,
+            "block": int(chain["block_number"]),
+            "complete": _is_complete(row, chain),
+        }
+        if row["kind"] == KIND_UNISWAP_V2:
+            line |= {"reserve0": _integer(row["reserve0"]), "reserve1": _integer(row["reserve1"])}
+        else:
+            line["tick_spacing"] = int(names["tick_spacing"])
+            line["sqrt_price_x96"] = _integer(row["sqrt_price_x96"])
+            line["tick"] = int(row["tick"])
+            line["liquidity"] = _integer(row["liquidity"])
+            line["fee_protocol"] = int(row["fee_protocol"])
+            if line["complete"]:
+                line["ticks"] = _tick_map(ticks[firsts[pool] : firsts[pool + 1]])
+        yield line
+
+
+def _is_complete(row: Any, chain: Any) -> bool:
+    needed = {KIND_UNISWAP_V2: RESERVES_KNOWN, KIND_UNISWAP_V3: TICKS_KNOWN}[int(row["kind"])]
+    return bool(row["epoch"] == chain["epoch"] and row["flags"] & needed)
+
+
+def _ticks_by_pool(state: State) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Live ticks sorted by (pool, tick), and where each pool's begin."""
+    ticks = state.live("ticks")
+    ticks = ticks[np.lexsort((ticks["tick"], ticks["pool"]))]
+    return ticks, np.searchsorted(ticks["pool"], np.arange(len(state.rows("pools")) + 1))
+
+
+def _tick_map(ticks: npt.NDArray[Any]) -> dict[str, list[str]]:
+    return {
+        str(int(t["tick"])): [_integer(t["liquidity_gross"]), _signed128(t["liquidity_net"])] for t in ticks
+    }
+
+
+def _hex(octets: npt.NDArray[np.uint8]) -> str:
+    return "0x" + octets.tobytes().hex()
+
+
+def _integer(limbs: npt.NDArray[np.uint64]) -> str:
+    return str(int.from_bytes(limbs.tobytes(), "little"))
+
+
+def _signed128(limbs: npt.NDArray[np.uint64]) -> str:
+    return str(int.from_bytes(limbs.tobytes(), "little", signed=True))
