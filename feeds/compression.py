@@ -16,6 +16,7 @@ import io
 import lzma
 import os
 import queue
+import stat
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -114,7 +115,10 @@ class RecordedFile(io.RawIOBase):
         if wanted == 0:
             self.check_unchanged()
             return 0
-        got = self._file.readinto(memoryview(target)[:wanted])
+        try:
+            got = self._file.readinto(memoryview(target)[:wanted])
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
         if got == 0:
             raise self._shrunk(self.consumed)
         self.consumed += got
@@ -150,11 +154,15 @@ class RecordedFile(io.RawIOBase):
 def open_plain(path: Path) -> io.FileIO:
     """Open a file for reading, with an InputError for whatever the system says against it."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f"{path}: is no regular file; recorded logs are read from files", file=str(path))
         return io.FileIO(path, "rb")
     except OSError as error:
-        raise InputError(
-            f"{path}: can't be read ({error.strerror}); check the path", file=str(path)
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: can't be read ({error.strerror}); check the path", file=str(path))
 
 
 def decompress(file: RecordedFile, compression: str) -> Iterator[bytes]:

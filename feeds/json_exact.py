@@ -78,7 +78,7 @@ def read_exactly(text: bytes) -> ExactLog:
     >>> read_exactly(b'{"address": "0x00"}')
     Traceback (most recent call last):
         ...
-    disruptor.feeds.json_exact.NotALogError: topics: missing
+    disruptor.feeds.json_exact.NotALogError: topics: missing; the keys are address
     """
     pairs = parse_json(text)
     if not isinstance(pairs, Pairs):
@@ -87,7 +87,7 @@ def read_exactly(text: bytes) -> ExactLog:
     block_hash, tx_hash = values.get("blockHash"), values.get("transactionHash")
     for name in _REQUIRED:
         if name not in values:
-            raise NotALogError(f"{name}: missing")
+            raise NotALogError(f"{name}: missing; {_keys(pairs)}")
         if values[name] is None and name in ("blockNumber", "logIndex"):
             raise NotALogError(
                 f"{name}: null, so the log is pending; only mined logs have a place in the order"
@@ -175,6 +175,12 @@ def _removed(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
     raise NotALogError(f"removed: expected true or false, got {_show(value)}")
+
+
+def _keys(pairs: Pairs) -> str:
+    """What an object has instead of a missing key: it may be no log at all."""
+    names = ", ".join(key for key, _ in pairs[:8])
+    return f"the keys are {names}{', ...' if len(pairs) > 8 else ''}" if pairs else "the object is empty"
 
 
 def _show(value: Any) -> str:

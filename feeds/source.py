@@ -104,7 +104,7 @@ class LogSource:
     def _chunks(self, folder: Path) -> list[Path]:
         """The files of a directory that hold logs; hidden files and marker files are never looked at."""
         chunks = []
-        for path in sorted(folder.iterdir()):
+        for path in _listed(folder):
             if path.name.startswith((".", "_")) or not path.is_file():
                 continue
             try:
@@ -197,6 +197,13 @@ class LogSource:
         first = next((file for file in self.files if self._kinds[file] == PARQUET), None)
         if first is not None:
             self.chain_id = parquet_facts(first).chain_id
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: can't be listed ({error.strerror})", file=str(folder)) from None
 
 
 def block_range(path: Path) -> tuple[int, int] | None:

@@ -93,8 +93,14 @@ def test_uncompressed_heads_have_no_compression() -> None:
 def test_missing_file_and_directory_are_input_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: can't be read \(No such file"):
         open_recorded(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"can't be read \(Is a directory"):
+    with pytest.raises(InputError, match="is no regular file"):
         open_recorded(tmp_path)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is no regular file"):
+        open_recorded(tmp_path / "pipe")
 
 
 def test_a_file_that_shrinks_is_an_error_with_the_byte_where_it_ends(tmp_path: Path) -> None:
