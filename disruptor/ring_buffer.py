@@ -231,7 +231,8 @@ class RingBuffer:
 
         def ready() -> bool:
             nonlocal first
-            first = self.try_claim(count)
+            if first is None:  # asked again after success, this must not claim again
+                first = self.try_claim(count)
             return first is not None or self.stopped()
 
         self.strategy.wait_until(ready, timeout)

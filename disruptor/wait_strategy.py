@@ -104,6 +104,7 @@ class WaitStrategy:
         """Wait until `ready()`, which polls in compiled code for a bounded time; False on timeout.
 
         timeout : seconds; None waits for ever (Ctrl-C interrupts), 0 looks once
+        ready : may be asked again after it said True, and must then say so again
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         rounds = 0

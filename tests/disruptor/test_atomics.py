@@ -1,4 +1,4 @@
-"""Atomics: what they compute, that twin and kernel agree, and that LLVM gets the order that the name promises."""
+"""Atomics: what they compute, that twin and kernel agree, and that LLVM gets the order promised."""
 
 from __future__ import annotations
 

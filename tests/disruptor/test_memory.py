@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def create(directory, name="r", **facts):
 def dead_owner(tmp_path):
     """A region whose owner was killed after it wrote 9 into slot 1."""
     program = (
-        "import sys, pathlib; from disruptor.memory import Region; from disruptor.pages import PagePolicy; from disruptor.layout import plan_region\n"
+        "import sys, pathlib; from disruptor.memory import Region\n"
+        "from disruptor.pages import PagePolicy; from disruptor.layout import plan_region\n"
         "plan = plan_region(8, 64, type_capacity=4, counter_capacity=2, state_size=100)\n"
         "r = Region.create('r', plan, policy=PagePolicy('off'), directory=pathlib.Path(sys.argv[1]))\n"
         "r.slots[1] = 9; print('ready', flush=True); sys.stdin.read()"
@@ -194,5 +196,5 @@ def test_misaligned_memory_is_refused():
 
 def test_module_never_uses_the_standard_shared_memory():
     for module in (memory, region_file):
-        source = open(module.__file__).read()
+        source = Path(module.__file__).read_text()
         assert "import multiprocessing" not in source and "from multiprocessing" not in source
