@@ -42,6 +42,7 @@ from disruptor.handlers.messages import (
     PoolSeen,
     TokenRegistered,
 )
+from disruptor.handlers.pools import NO_FEE
 from disruptor.jit import jit
 from disruptor.message import HEADER_SIZE
 
@@ -132,9 +133,11 @@ def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tab
 
 @jit
 def effective_fee(candidate: Any, stream: Any, factories: Any) -> int:
-    """The candidate's fee; for V2 without one that of its factory, else the default."""
+    """The candidate's fee; without one, V2 has that of its factory, else the default, and V3 has none."""
     if candidate["fee"] >= 0:
         return candidate["fee"]
+    if candidate["kind"] != KIND_UNISWAP_V2:
+        return NO_FEE
     factory = candidate["factory"]
     for f in range(factories.shape[0]):
         if factories[f, 0] == factory[0] and factories[f, 1] == factory[1] and factories[f, 2] == factory[2]:
@@ -159,11 +162,13 @@ def register_again(
         return False
     if candidate["birth"] and not known["active"]:
         known["active"] = 1
+        learn(candidate, known)
         write_registration(candidate, pool, known, True, row, source, slots, stream)
         return False
     if candidate["state_block"] >= 0 and known["state_block"] < 0 and not known["active"]:
         known["state_block"] = candidate["state_block"]
         known["state_log_index"] = candidate["state_log_index"]
+        learn(candidate, known)
         write_registration(candidate, pool, known, False, row, source, slots, stream)
         return True
     count_candidate(stream, DUPLICATE_POOLS, row, source)
@@ -189,11 +194,20 @@ def is_conflicting(candidate: Any, known: Any, token_table: Any) -> bool:
         return True
     if known["token1"] != find(token_table, second[0], second[1], second[2]):
         return True
-    if candidate["fee"] >= 0 and candidate["fee"] != known["fee"]:
+    if candidate["fee"] >= 0 and known["fee"] != NO_FEE and candidate["fee"] != known["fee"]:
         return True
-    if candidate["kind"] == KIND_UNISWAP_V2 or candidate["tick_spacing"] < 0:
+    if candidate["tick_spacing"] < 0 or known["tick_spacing"] == 0:
         return False
     return known["tick_spacing"] != candidate["tick_spacing"]
+
+
+@jit
+def learn(candidate: Any, known: Any) -> None:
+    """Fill in a fee or spacing that nobody had said. Mutates `known`."""
+    if known["fee"] == NO_FEE and candidate["fee"] >= 0:
+        known["fee"] = candidate["fee"]
+    if known["tick_spacing"] == 0 and candidate["tick_spacing"] > 0:
+        known["tick_spacing"] = candidate["tick_spacing"]
 
 
 @jit

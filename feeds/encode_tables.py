@@ -9,6 +9,7 @@ import numpy as np
 
 from disruptor.feeds.columns import LOG_DTYPE, LogBatch
 from disruptor.feeds.encode_state import CANDIDATE_DTYPE, HEADER_DTYPE, ROW_DTYPE, Array
+from disruptor.handlers.pools import NO_FEE
 
 #: Candidates are built this many at a time.
 CANDIDATE_CHUNK = 16_384
@@ -67,7 +68,7 @@ def candidate_rows(entries: Sequence[Any]) -> Array:
     rows["factory"] = address_keys([entry.factory or bytes(20) for entry in entries])
     for name in ("kind", "fee", "tick_spacing"):
         values = [getattr(entry, name) for entry in entries]
-        rows[name] = [-1 if value is None else value for value in values]
+        rows[name] = [-1 if value is None or value == NO_FEE else value for value in values]
     states = [entry.state for entry in entries]
     rows["state_block"] = [-1 if state is None else state.block for state in states]
     rows["state_log_index"] = [-1 if state is None else state.log_index for state in states]
