@@ -188,6 +188,8 @@ class Region:
                 raise owned(path, int(region.owner["pid"]))
             region.notes.append(f"took over {path} from process {int(region.owner['pid'])}, which is gone")
             region._control["owner"] = this_process()
+            # A stop was meant for the dead owner's loops, and whoever waited there no longer does.
+            region.block[lay.CONTROL_WORD] = region.block[lay.WAITERS_WORD] = 0
             region.unlink_on_close = unlink_on_close
             return region
 

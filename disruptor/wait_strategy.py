@@ -4,7 +4,7 @@
     busy_spin   polls              nothing                         a cache miss       burns
     pausing     polls and pauses   nothing                         about the same     burns, a little less
     yielding    polls briefly      yields to other threads         a scheduler turn   burns if nobody wants it
-    sleeping    polls briefly      yields, then sleeps up to 1 ms  up to 1 ms         almost nothing
+    sleeping    polls briefly      yields, then sleeps up to 1 ms  up to 1 ms         a few percent
     blocking    polls briefly      waits on a futex                some 50 us         nothing
 
 Every strategy returns to Python at least every millisecond or so, where Ctrl-C is seen. `sleeping` is the
@@ -89,7 +89,7 @@ class WaitStrategy:
     """
 
     name = ""
-    spins = 200
+    spins = 50
     pauses = 1
 
     def __init__(self, block: Words) -> None:

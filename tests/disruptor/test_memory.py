@@ -36,7 +36,7 @@ def dead_owner(tmp_path):
         "from disruptor.pages import PagePolicy; from disruptor.layout import plan_region\n"
         "plan = plan_region(8, 64, type_capacity=4, counter_capacity=2, state_size=100)\n"
         "r = Region.create('r', plan, policy=PagePolicy('off'), directory=pathlib.Path(sys.argv[1]))\n"
-        "r.slots[1] = 9; print('ready', flush=True); sys.stdin.read()"
+        "r.slots[1] = 9; r.block[32] = r.block[49] = 1; print('ready', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -91,7 +91,9 @@ def test_live_owner_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_residue_of_a_killed_owner_is_removed_with_a_note(dead_owner):
-    assert not Region.attach("r", directory=dead_owner).owner_is_alive()
+    residue = Region.attach("r", directory=dead_owner)
+    assert not residue.owner_is_alive()
+    assert residue.block[lay.CONTROL_WORD] == residue.block[lay.WAITERS_WORD] == 1, "as its owner left it"
     with create(dead_owner) as region:
         assert len(region.notes) == 1 and "left behind" in region.notes[0]
         assert not region.slots.any()
@@ -101,6 +103,7 @@ def test_residue_of_a_killed_owner_is_removed_with_a_note(dead_owner):
 def test_adopting_a_dead_owners_region_keeps_its_contents(dead_owner):
     with Region.adopt("r", directory=dead_owner, layout=PLAN) as region:
         assert region.slots[1].tolist() == [9] * 64
+        assert region.block[lay.CONTROL_WORD] == region.block[lay.WAITERS_WORD] == 0
         assert region.owner_is_alive() and "took over" in region.notes[0]
         with pytest.raises(RegionError, match="running process"):
             create(dead_owner)

@@ -157,7 +157,7 @@ def test_stop_ends_a_claim_that_would_wait_for_ever():
 
 
 def test_a_waiting_claim_claims_once_however_often_it_is_asked(monkeypatch):
-    """A blocking wait looks once more before it sleeps; a claim made by that look was once lost, and left a gap."""
+    """A blocking wait looks once more before it sleeps; what that look claimed was once lost: a gap."""
     ring = ring_of(4)
     reader = ring.join()
     ring.publish(ring.claim(4) + 3)
