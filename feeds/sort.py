@@ -79,56 +79,46 @@ def sorted_batches(
     Stable. Run files are removed at the end, after an error, and when the generator is closed.
     """
     assert memory_limit >= MEMORY_LIMIT_MIN
+    budget = memory_limit // 2
+    groups = _groups(batches, budget)
+    held, is_all = next(groups)
+    if is_all:
+        yield from _sorted_slices(held, _slice_bytes(budget))
+    else:
+        yield from _sort_on_disk(held, groups, budget, directory)
+
+
+def _groups(batches: Iterable[LogBatch], budget: int) -> Iterator[tuple[list[LogBatch], bool]]:
+    """Copies of the batches, as many as fit the budget at a time, and whether these are the last."""
     held: list[LogBatch] = []
-    held_bytes, budget = 0, memory_limit // 2
-    source = iter(batches)
-    for batch in source:
+    held_bytes = 0
+    for batch in batches:
         size = batch.rows.nbytes + batch.blob.nbytes
         if held and held_bytes + size > budget:
-            yield from _sort_on_disk(_chain_batches(held, batch, source), budget, directory)
-            return
-        held.append(_copy(batch))
+            yield held, False
+            held, held_bytes = [], 0
+        held.append(LogBatch(batch.rows.copy(), batch.blob.copy()))
         held_bytes += size
-    yield from _sorted_slices(held, _slice_bytes(budget))
+    yield held, True
 
 
-def _chain_batches(held: list[LogBatch], batch: LogBatch, rest: Iterator[LogBatch]) -> Iterator[LogBatch]:
-    """The batches held so far, given up one by one, then the rest of the stream."""
-    while held:
-        yield held.pop(0)
-    yield batch
-    yield from rest
-
-
-def _sort_on_disk(batches: Iterator[LogBatch], budget: int, directory: str | None) -> Iterator[LogBatch]:
+def _sort_on_disk(
+    held: list[LogBatch], groups: Iterator[tuple[list[LogBatch], bool]], budget: int, directory: str | None
+) -> Iterator[LogBatch]:
     try:
         private = tempfile.TemporaryDirectory(prefix="disruptor-sort-", dir=directory)
     except OSError as problem:
         raise write_error(problem, Path(directory or tempfile.gettempdir())) from None
     with private as name:
-        runs = write_runs(batches, budget, Path(name))
+        runs = [_write_held(held, Path(name) / "run-0-0", budget)]
+        for held, _ in groups:
+            runs.append(_write_held(held, Path(name) / f"run-0-{len(runs)}", budget))
         while len(runs) > FAN_IN:
             runs = _merge_groups(runs, budget, Path(name))
         yield from _merge(runs, budget)
 
 
 # Runs.
-
-
-def write_runs(batches: Iterator[LogBatch], budget: int, directory: Path) -> list[Run]:
-    """Sort and write what fits the budget, again and again."""
-    runs: list[Run] = []
-    held: list[LogBatch] = []
-    held_bytes = 0
-    for batch in batches:
-        size = batch.rows.nbytes + batch.blob.nbytes
-        if held and held_bytes + size > budget:
-            runs.append(_write_held(held, directory / f"run-0-{len(runs)}", budget))
-            held_bytes = 0
-        held.append(_copy(batch))
-        held_bytes += size
-    runs.append(_write_held(held, directory / f"run-0-{len(runs)}", budget))
-    return runs
 
 
 def _write_held(held: list[LogBatch], path: Path, budget: int) -> Run:
@@ -158,10 +148,6 @@ def _merge_groups(runs: list[Run], budget: int, directory: Path) -> list[Run]:
 # In memory.
 
 
-def _copy(batch: LogBatch) -> LogBatch:
-    return LogBatch(batch.rows.copy(), batch.blob.copy())
-
-
 def _slice_bytes(budget: int) -> int:
     return max(budget // 8, LOG_DTYPE.itemsize)
 
@@ -180,41 +166,43 @@ def _sorted_slices(held: list[LogBatch], slice_bytes: int) -> Iterator[LogBatch]
         taken = int(ends[begin - 1]) if begin else 0
         end = int(np.searchsorted(ends, taken + slice_bytes, side="right"))
         end = min(max(end, begin + 1), begin + OUT_ROWS_MAX)
-        yield _gather(held, starts, order[begin:end], int(lengths[begin:end].sum()))
+        yield _gather(held, starts, order[begin:end], lengths[begin:end])
         begin = end
 
 
 def _gather(
-    held: list[LogBatch], starts: npt.NDArray[np.int64], picked: npt.NDArray[np.int64], size: int
+    held: list[LogBatch],
+    starts: npt.NDArray[np.int64],
+    picked: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
 ) -> LogBatch:
-    """Rows `picked` (indices into all held batches in arrival order) as one batch.
+    """Rows `picked` (indices into all held batches in arrival order) as one batch; `lengths` of their data.
 
     Rows are placed batch by batch, at the positions they have in the result.
     """
-    rows, blob = np.zeros(len(picked), LOG_DTYPE), np.zeros(size, np.uint8)
+    ends = np.cumsum(lengths)
+    rows, blob = np.zeros(len(picked), LOG_DTYPE), np.zeros(int(ends[-1]), np.uint8)
     owner = np.searchsorted(starts, picked, side="right") - 1
     by_owner = np.argsort(owner, kind="stable")
     present, firsts = np.unique(owner[by_owner], return_index=True)
     bounds = np.append(firsts, len(picked))
-    offsets = np.zeros(len(picked), np.int64)
-    for index, batch_number in enumerate(present):
+    offsets = ends - lengths
+    for index, number in enumerate(present):
         targets = by_owner[bounds[index] : bounds[index + 1]]
-        rows[targets] = held[batch_number].rows[picked[targets] - starts[batch_number]]
-    lengths = rows["data_length"].astype(np.int64)
-    np.cumsum(lengths[:-1], out=offsets[1:])
-    for index, batch_number in enumerate(present):
-        targets = by_owner[bounds[index] : bounds[index + 1]]
-        copy_data(held[batch_number].blob, rows, targets, offsets, blob)
-    rows["data_offset"] = offsets
+        sources = picked[targets] - starts[number]
+        place_rows(held[number], sources, targets, offsets, rows, blob)
     return LogBatch(rows, blob)
 
 
 @entry
-def copy_data(source: Bytes, rows: Rows, targets: Any, offsets: Any, blob: Bytes) -> None:
-    """Copy the data of rows[targets] from `source` (at their data_offset) to `blob` (at offsets[targets])."""
-    for t in range(len(targets)):
-        row = targets[t]
-        copy_bytes(source, rows[row]["data_offset"], blob, offsets[row], rows[row]["data_length"])
+def place_rows(batch: LogBatch, sources: Any, targets: Any, offsets: Any, rows: Rows, blob: Bytes) -> None:
+    """Copy rows `sources` of a batch to rows[targets], their data to `blob` at offsets[targets]."""
+    for k in range(len(sources)):
+        source, target = sources[k], targets[k]
+        rows[target] = batch.rows[source]
+        rows[target]["data_offset"] = offsets[target]
+        start, length = batch.rows[source]["data_offset"], batch.rows[source]["data_length"]
+        copy_bytes(batch.blob, start, blob, offsets[target], length)
 
 
 # Merge.
