@@ -204,7 +204,7 @@ PRODUCER = """
 import sys, pathlib, numpy as np
 from disruptor.memory import Region
 from disruptor.ring_buffer import RingBuffer
-ring = RingBuffer(Region.attach("two", schema_hash=11, directory=pathlib.Path(sys.argv[1])))
+ring = RingBuffer(Region.attach("two", schema_hash=11, directory=pathlib.Path(sys.argv[1])), "blocking")
 total, sent = int(sys.argv[2]), 0
 words = ring.slots.view(np.int64)
 while sent < total:
@@ -225,7 +225,7 @@ def test_two_processes_exchange_slots_by_name_without_loss(tmp_path):
     total = 100_000
     layout = plan_region(1024, 64, type_capacity=0, counter_capacity=0)
     with Region.create("two", layout, schema_hash=11, policy=OFF, directory=tmp_path) as region:
-        ring = RingBuffer(region)
+        ring = RingBuffer(region, "blocking")
         reader = ring.join()
         words = ring.slots.view(np.int64)
         child = subprocess.Popen([sys.executable, "-c", PRODUCER, str(tmp_path), str(total)])
