@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, BinaryIO
@@ -27,6 +28,7 @@ DEFAULT_BATCH_ROWS = 1 << 14
 #: Also the longest line: a log's data can't reach this size within a block's gas.
 BLOCK_BYTES = 16 << 20
 _HEADER_BYTES_MAX = 1 << 16
+_BAD_ROW = re.compile(r"Row #(?P<row>\d+): Expected (?P<expected>\d+) columns, got (?P<found>\d+)")
 
 
 def read_logs(
@@ -91,7 +93,10 @@ def read_header(stream: BinaryIO, path: str) -> list[str]:
         raise line_error(path, 1, "expected the names of the columns, found bytes that are no text") from None
     if not text:
         raise line_error(path, 1, "expected the names of the columns, found nothing")
-    return next(csv.reader(io.StringIO(text)))
+    try:
+        return next(csv.reader(io.StringIO(text)))
+    except csv.Error as problem:
+        raise line_error(path, 1, f"expected the names of the columns: {problem}") from None
 
 
 def read_table(
@@ -103,31 +108,26 @@ def read_table(
     ------
     InputError : a line with too few or too many columns, or longer than a block.
     """
-    bad_lines: list[Any] = []
-
-    def note_bad_line(row: Any) -> str:
-        bad_lines.append(row)
-        return "error"
-
     line = 2
     with open_stream() as stream:
         try:
-            with closing(one_ahead(_open(stream, columns, note_bad_line))) as blocks:
+            with closing(one_ahead(_open(stream, columns))) as blocks:
                 for block in blocks:
                     lines = np.arange(line, line + block.num_rows, dtype=np.int64)
                     line += block.num_rows
                     yield _without_blank_lines(block, lines)
         except pa.ArrowException as problem:
-            raise _parse_error(path, line, bad_lines, problem) from None
+            raise _parse_error(path, line, str(problem)) from None
 
 
-def _open(stream: BinaryIO, columns: list[str], note_bad_line: Callable[[Any], str]) -> Iterator[Any]:
+def _open(stream: BinaryIO, columns: list[str]) -> Iterator[Any]:
     """Arrow's reader, as an iterator that also opens in the helper thread."""
     yield from pa.csv.open_csv(
         stream,
-        # Arrow tells line numbers only when it doesn't use its own threads.
+        # Arrow tells the line of a bad row only when it doesn't use its own threads. It tells it in a text:
+        # its call-back for bad rows drops those that are no UTF-8.
         read_options=pa.csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-        parse_options=pa.csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=note_bad_line),
+        parse_options=pa.csv.ParseOptions(ignore_empty_lines=False),
         convert_options=pa.csv.ConvertOptions(
             column_types={name: pa.binary() for name in columns},
             include_columns=columns,
@@ -149,13 +149,12 @@ def _without_blank_lines(block: Any, lines: npt.NDArray[np.int64]) -> tuple[Any,
     return block.filter(pa.array(~empty)), lines[~empty]
 
 
-def _parse_error(path: str, line: int, bad_lines: list[Any], problem: Exception) -> InputError:
-    if bad_lines:
-        bad = bad_lines[0]
-        what = (
-            f"expected {bad.expected_columns} columns, found {bad.actual_columns}: repair or remove the line"
-        )
-        return line_error(path, bad.number or line, what)
-    if "straddling" in str(problem):
+def _parse_error(path: str, line: int, problem: str) -> InputError:
+    if bad := _BAD_ROW.search(problem):
+        what = f"expected {bad['expected']} columns, found {bad['found']}: repair or remove the line"
+        return line_error(path, int(bad["row"]), what)
+    if "straddling" in problem:
         return line_error(path, line, f"here or further on, a line longer than {BLOCK_BYTES} bytes")
-    return line_error(path, line, f"can't be read as CSV ({' '.join(str(problem).split())})")
+    return line_error(
+        path, line, f"here or further on, can't be read as CSV ({' '.join(problem.split())[:200]})"
+    )

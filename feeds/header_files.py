@@ -149,7 +149,7 @@ def _is_one_line(first: bytes) -> bool:
         return False
     try:
         _ONE.decode(first)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeDecodeError):
         return True
     except msgspec.DecodeError:
         return not first.strip() or first.rstrip().endswith(b"}")
@@ -159,7 +159,7 @@ def _is_one_line(first: bytes) -> bool:
 def _elements(path: Path, text: bytes) -> Iterator[tuple[int, _Answer]]:
     try:
         whole = _MANY.decode(text)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{path}: can't be read as block headers: {problem}", file=str(path)) from None
     yield from enumerate(_unwrapped(whole), 1)
 
@@ -170,7 +170,7 @@ def _lines(path: Path, first: bytes, stream: IO[bytes]) -> Iterator[tuple[int, _
         if text.strip():
             try:
                 answers = _unwrapped(_ONE.decode(text))
-            except msgspec.DecodeError as problem:
+            except (msgspec.DecodeError, UnicodeDecodeError) as problem:
                 what = f"can't be read as a block header: {problem}"
                 raise line_error(str(path), line, what) from None
             for answer in answers:

@@ -93,7 +93,7 @@ def open_parquet(path: str) -> Iterator[Any]:
     try:
         with pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False) as file:
             yield file
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:  # the last: names that are no text
         raise _unreadable(path, problem) from None
 
 

@@ -178,6 +178,13 @@ def test_a_file_cut_in_a_line_names_the_line() -> None:
         copied("\n".join(lines))
 
 
+def test_a_line_with_too_few_columns_that_is_no_text_is_not_dropped() -> None:
+    lines = [line.encode() for line in [FLAT_HEADER, *map(flat_line, make_logs(3))]]
+    lines[2] = b"7,\xff\xfe"
+    with pytest.raises(InputError, match="line 3: expected 11 columns, found 2"):
+        copied(b"\n".join(lines))
+
+
 def test_a_line_longer_than_a_block_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 300)
     with pytest.raises(InputError, match="longer than 300 bytes"):

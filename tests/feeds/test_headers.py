@@ -224,6 +224,13 @@ def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> Non
         load_headers([path])
 
 
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "b", BLOCKS[:2])
+    path.write_bytes(path.read_bytes() + b'{"number": 12, "hash": "\xff"}\n')
+    with pytest.raises(InputError, match="line 3: can't be read as a block header"):
+        load_headers([path])
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_headers([tmp_path / "none"])
