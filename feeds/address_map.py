@@ -54,7 +54,7 @@ def find(table: Any, top: Any, mid: Any, low: Any) -> Any:
 
 
 @jit
-def insert(table: Any, top: Any, mid: Any, low: Any, number: int) -> None:
+def insert(table: Any, top: Any, mid: Any, low: Any, number: Any) -> None:
     """Enter an address that is not in the table, which must have a free entry. Mutates `table`."""
     index = _first_index(table, top, mid, low)
     for _ in range(table.shape[0]):
@@ -66,7 +66,7 @@ def insert(table: Any, top: Any, mid: Any, low: Any, number: int) -> None:
 
 
 @jit
-def has_room(table: Any, used: int, wanted: int) -> bool:
+def has_room(table: Any, used: int, wanted: int) -> Any:
     """Whether `wanted` more entries leave the table at most half full."""
     return 2 * (used + wanted) <= table.shape[0]
 
@@ -80,7 +80,7 @@ def copy_entries(old: Any, new: Any) -> None:
 
 
 def with_room(table: AddressTable, used: int, wanted: int) -> AddressTable:
-    """The table itself if `wanted` more entries have room in it, else one twice as large with the same entries."""
+    """The table itself if `wanted` more entries have room, else one twice as large with the same entries."""
     if 2 * (used + wanted) <= table.shape[0]:
         return table
     larger = new_table(2 * table.shape[0])

@@ -35,13 +35,13 @@ _LARGEST_INDEX = NO_ID - 1
 
 
 @jit
-def is_plain(row: Any, stream: Any) -> bool:
+def is_plain(row: Any, stream: Any) -> Any:
     """Whether only the order of a row is in question: no removals, no headers."""
     return not (row["flags"] & REMOVED or stream["has_removed"] or stream["has_headers"])
 
 
 @jit
-def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> int:
+def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> Any:
     """Decide about a row: OK, DROPPED, or the status that stops the encoder.
 
     Mutates counters, removals and the header looked up; writes PoolIncomplete for a removal without its log.
@@ -58,7 +58,7 @@ def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> int:
 
 
 @jit
-def is_out_of_range(row: Any) -> bool:
+def is_out_of_range(row: Any) -> Any:
     """Whether a number of the row does not fit its field."""
     if row["block_number"] < 0 or row["log_index"] < 0 or row["log_index"] > _LARGEST_INDEX:
         return True
@@ -66,7 +66,7 @@ def is_out_of_range(row: Any) -> bool:
 
 
 @jit
-def check_order(row: Any, stream: Any) -> int:
+def check_order(row: Any, stream: Any) -> Any:
     """OK when the row follows the last one; DROPPED (and counted) when it repeats it; else why not."""
     if is_out_of_range(row):
         return OUT_OF_RANGE
@@ -87,7 +87,7 @@ def check_order(row: Any, stream: Any) -> int:
 
 
 @jit
-def look_up_header(headers: Any, stream: Any, number: int) -> int:
+def look_up_header(headers: Any, stream: Any, number: int) -> Any:
     """Row of a block's header, or -1; the last answer is kept. At most 64 steps. Mutates `stream`."""
     if stream["header_number"] == number:
         return stream["header_row"]
@@ -107,7 +107,7 @@ def look_up_header(headers: Any, stream: Any, number: int) -> int:
 
 
 @jit
-def is_orphaned(row: Any, headers: Any, stream: Any) -> bool:
+def is_orphaned(row: Any, headers: Any, stream: Any) -> Any:
     """Whether the row's block hash is not the one that the header of its height has."""
     header = look_up_header(headers, stream, row["block_number"])
     if header < 0 or not headers[header]["has_hash"] or not row["flags"] & HAS_BLOCK_HASH:
@@ -116,13 +116,13 @@ def is_orphaned(row: Any, headers: Any, stream: Any) -> bool:
 
 
 @jit
-def first_removal_index(number: int, log_index: int, mask: int) -> int:
+def first_removal_index(number: int, log_index: int, mask: int) -> Any:
     """Where probing for a removal begins."""
     return ((number & 0xFFFFFFFF) * 31 + log_index) & mask
 
 
 @jit
-def find_removal(removed: Any, row: Any) -> int:
+def find_removal(removed: Any, row: Any) -> Any:
     """Entry of the removal that names the row, or -1. At most as many probes as entries."""
     number, log_index = row["block_number"], row["log_index"]
     mask = removed.shape[0] - 1
@@ -141,7 +141,7 @@ def find_removal(removed: Any, row: Any) -> int:
 
 
 @jit
-def is_cancelled(row: Any, stream: Any, removed: Any) -> bool:
+def is_cancelled(row: Any, stream: Any, removed: Any) -> Any:
     """Whether a later row removes this one. Marks that removal as matched."""
     index = find_removal(removed, row)
     if index < 0 or removed[index]["last_ordinal"] < stream["ordinal"]:
@@ -151,7 +151,7 @@ def is_cancelled(row: Any, stream: Any, removed: Any) -> bool:
 
 
 @jit
-def drop_removal(row: Any, slots: Any, stream: Any, tables: Any, removed: Any) -> int:
+def drop_removal(row: Any, slots: Any, stream: Any, tables: Any, removed: Any) -> Any:
     """A removal leaves; without its log in the stream it makes the pool incomplete."""
     if not stream["has_removed"]:
         return REMOVED_FOUND

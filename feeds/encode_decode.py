@@ -23,7 +23,7 @@ SPECS, OPS, TOPICS = build_tables()
 
 
 @jit
-def find_spec(row: Any) -> int:
+def find_spec(row: Any) -> Any:
     """Number of the event that the first topic names, or -1. At most 64 probes."""
     if row["topic_count"] == 0:
         return -1
@@ -39,7 +39,7 @@ def find_spec(row: Any) -> int:
 
 
 @jit
-def is_topic(limbs: Any, topics: Any) -> bool:
+def is_topic(limbs: Any, topics: Any) -> Any:
     """Whether the first topic has these big-endian limbs."""
     if limbs[3] != load_be64(topics, 24) or limbs[2] != load_be64(topics, 16):
         return False
@@ -47,14 +47,14 @@ def is_topic(limbs: Any, topics: Any) -> bool:
 
 
 @jit
-def has_shape(row: Any, spec: int) -> bool:
+def has_shape(row: Any, spec: int) -> Any:
     """Whether topic count and data length are the event's."""
     event = SPECS[spec]
     return row["topic_count"] == event["topic_count"] and row["data_length"] == event["data_length"]
 
 
 @jit
-def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -> int:
+def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -> Any:
     """Write a log into the next slot, uncommitted: FITS, MALFORMED, or OVERFLOWS (and flagged)."""
     if not has_shape(row, spec):
         return MALFORMED
@@ -71,7 +71,7 @@ def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -
 
 
 @jit
-def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> int:
+def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> Any:
     """Check every word of a log and store those that have a field; the union of what was found."""
     first, number = SPECS[spec]["first_op"], SPECS[spec]["op_count"]
     topics, at_data = row["topics"], row["data_offset"]
@@ -85,7 +85,7 @@ def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> int:
 
 
 @jit
-def decode_word(raw: Any, at: int, k: int, slot: Any) -> int:
+def decode_word(raw: Any, at: int, k: int, slot: Any) -> Any:
     """Check the ABI word at byte `at` against op `k` and store it. Mutates `slot`."""
     limb3, limb2 = load_be64(raw, at), load_be64(raw, at + 8)
     limb1, limb0 = load_be64(raw, at + 16), load_be64(raw, at + 24)
@@ -108,7 +108,7 @@ def decode_word(raw: Any, at: int, k: int, slot: Any) -> int:
 
 
 @jit
-def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> bool:
+def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> Any:
     """Whether a word is a proper value of op `k`'s Solidity type, and in its range."""
     op = OPS[k]
     bad0, bad1, bad2, bad3 = op["forbidden0"], op["forbidden1"], op["forbidden2"], op["forbidden3"]
@@ -124,7 +124,7 @@ def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> bool:
 
 
 @jit
-def load_i32(slot: Any, offset: int) -> int:
+def load_i32(slot: Any, offset: int) -> Any:
     """The i32 field at byte `offset` of a slot."""
     word = np.int64((slot[offset >> 3] >> np.uint64(8 * (offset & 7))) & LOW32)
     return word - 0x100000000 if word >= 0x80000000 else word

@@ -1,7 +1,7 @@
 """What a log means: found by topic and emitter together, since topics collide between protocols.
 
-Pool logs of unknown emitters are kept under an id of their own (PoolSeen), so that a later replay with more pools can
-use them. Transfers matter only where a registered pool is a party.
+Pool logs of unknown emitters are kept under an id of their own (PoolSeen), so that a later replay with more
+pools can use them. Transfers matter only where a registered pool is a party.
 """
 
 from __future__ import annotations
@@ -61,22 +61,25 @@ _TOPIC1, _TOPIC2, _TOPIC3 = 32, 64, 96
 
 
 @jit
-def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> int:
-    """Dispatch a log on its topic's role."""
+def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
+    """Dispatch a log on its topic's role, and count the slots that it wrote for its transaction."""
     spec = find_spec(row)
     if spec < 0:
         count(stream, IGNORED, row)
         return OK
-    role = SPECS[spec]["role"]
+    role, before = SPECS[spec]["role"], stream["sequence"]
     if role == ROLE_POOL:
-        return encode_pool_event(row, blob, spec, slots, stream, tables)
-    if role == ROLE_FACTORY:
-        return encode_creation(row, blob, spec, slots, stream, tables)
-    return encode_transfer(row, blob, spec, slots, stream, tables)
+        status = encode_pool_event(row, blob, spec, slots, stream, tables)
+    elif role == ROLE_FACTORY:
+        status = encode_creation(row, blob, spec, slots, stream, tables)
+    else:
+        status = encode_transfer(row, blob, spec, slots, stream, tables)
+    stream["transaction_slots"] += stream["sequence"] - before
+    return status
 
 
 @jit
-def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> int:
+def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """Encode a log whose topic is a pool's."""
     top, mid, low = load_address(row["address"], 0)
     pool = find(tables.pool_table, top, mid, low)
@@ -104,14 +107,14 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
 
 
 @jit
-def reject(row: Any, stream: Any) -> int:
+def reject(row: Any, stream: Any) -> Any:
     """Count an undecodable log; strict runs stop at it."""
     count(stream, UNDECODABLE_LOGS, row)
     return UNDECODABLE if stream["strict"] else OK
 
 
 @jit
-def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> int:
+def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log in the stream registers its pool, born here."""
     candidate = tables.candidate[0]
     if not read_creation(candidate, row, blob, spec, slots, stream):
@@ -122,7 +125,7 @@ def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
 
 
 @jit
-def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> int:
+def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log from beside the stream registers its pool as of mid-life."""
     spec = find_spec(row)
     if spec < 0 or SPECS[spec]["role"] != ROLE_FACTORY:
@@ -135,7 +138,7 @@ def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any)
 
 
 @jit
-def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any) -> bool:
+def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any) -> Any:
     """Read a creation log into the scratch candidate; False when it is malformed or can't be true."""
     if decode(row, blob, spec, 0, slots, stream) & MALFORMED:
         return False
@@ -164,7 +167,7 @@ def set_key(key: Any, raw: Any, at: int) -> None:
 
 
 @jit
-def is_ascending(first: Any, second: Any) -> bool:
+def is_ascending(first: Any, second: Any) -> Any:
     """Whether one address is strictly below another, as factories sort tokens."""
     for k in range(3):
         if first[k] != second[k]:
@@ -173,36 +176,36 @@ def is_ascending(first: Any, second: Any) -> bool:
 
 
 @jit
-def registered_party(row: Any, at: int, tables: Any) -> int:
+def registered_party(row: Any, at: int, pool_table: Any, pools: Any) -> Any:
     """Id of the registered pool in the topic at byte `at` of the topics, or -1."""
     top, mid, low = load_address(row["topics"], at + _PAD)
-    pool = find(tables.pool_table, top, mid, low)
-    return pool if pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN else -1
+    pool = find(pool_table, top, mid, low)
+    return pool if pool >= 0 and pools[pool]["kind"] != KIND_UNKNOWN else -1
 
 
 @jit
-def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> int:
+def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """Encode an ERC-20 transfer from or to a registered pool; any other is ignored."""
     topics = row["topics"]
     padded = is_padded_address(topics, _TOPIC1) and is_padded_address(topics, _TOPIC2)
     sender, receiver = -1, -1
     if padded and has_shape(row, spec):
-        sender = registered_party(row, _TOPIC1, tables)
-        receiver = registered_party(row, _TOPIC2, tables)
+        sender = registered_party(row, _TOPIC1, tables.pool_table, tables.pools)
+        receiver = registered_party(row, _TOPIC2, tables.pool_table, tables.pools)
     if sender < 0 and receiver < 0:
         count(stream, IGNORED, row)
     else:
-        write_transfer(row, blob, sender, receiver, slots, stream, tables)
+        write_transfer(row, blob, sender, receiver, slots, stream, tables.token_table)
     return OK
 
 
 @jit
 def write_transfer(
-    row: Any, blob: Any, sender: int, receiver: int, slots: Any, stream: Any, tables: Any
+    row: Any, blob: Any, sender: int, receiver: int, slots: Any, stream: Any, token_table: Any
 ) -> None:
     """Write Erc20Transfer, the token's registration before it if new. At most two slots."""
     top, mid, low = load_address(row["address"], 0)
-    token = intern_token(slots, stream, tables, top, mid, low, stream["ordinal"])
+    token = intern_token(slots, stream, token_table, top, mid, low, stream["ordinal"])
     pool = sender if sender >= 0 else receiver
     other = receiver if sender >= 0 else -1
     direction = _IN if sender < 0 else (_OUT if receiver < 0 else _BETWEEN)

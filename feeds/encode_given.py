@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def _stored(kind: FieldType, value: int) -> Any:
     return _limbs(value, kind.count) if kind.count else value
 
 
-def message_slots(message: MessageType, payloads: list[Mapping[str, int]]) -> Array:
+def message_slots(message: MessageType, payloads: Sequence[Mapping[str, int]]) -> Array:
     """Slots of one type, (n, 192) uint8; sequences are left 0, the source is -1 and the time unknown."""
     slots = np.zeros(len(payloads), message.slot_dtype())
     slots["type_id"], slots["flags"], slots["source_sequence"] = message.type_id, FLAG_TIME_UNKNOWN, -1

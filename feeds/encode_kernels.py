@@ -1,10 +1,10 @@
 """The compiled encoder: what Python calls, once a batch.
 
 One row passes three steps: admission (`encode_admission`), chain structure (`encode_structure`), meaning
-(`encode_events`). Before each row there must be room for all the slots that a row can cause, so the output does
-not depend on where a batch or the ring ends.
-Leaves take records (a row, the stream's state), not arrays: numba counts references of every array in every call,
-and with a tuple of 15 arrays handed down that cost 3,000 ns a log and half a minute of compilation.
+(`encode_events`). Before each row there must be room for all the slots that a row can cause, so the output
+does not depend on where a batch or the ring ends. Leaves take records (a row, the stream's state), not
+arrays: numba counts references of every array in every call, and with a tuple of 15 arrays handed down that
+cost 3,000 ns a log and half a minute of compilation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from disruptor.jit import jit
 
 
 @entry
-def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tables: Any, chain: Any) -> int:
+def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tables: Any, chain: Any) -> Any:
     """Encode rows from `start` until the batch or the room ends, or something stops it.
 
     Parameters
@@ -54,10 +54,19 @@ def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tabl
     stream = streams[0]
     stream["status"] = OK
     for i in range(start, rows.shape[0]):
+        row = rows[i]
         status = room_for_log(stream, tables)
         if status == OK:
-            status = encode_row(rows[i], blob, slots, stream, tables, chain)
-        if status != OK:
+            plain = is_plain(row, stream)
+            status = check_order(row, stream) if plain else admit(row, slots, stream, tables, chain)
+        if status == OK:
+            if begins_block(row, stream):
+                change_block(row, slots, stream, chain)
+            if begins_transaction(row, stream):
+                change_transaction(row, slots, stream)
+            count_log(row, stream)
+            status = encode_meaning(row, blob, slots, stream, tables)
+        if status != OK and status != DROPPED:
             stream["status"] = status
             return i
         stream["ordinal"] += 1
@@ -67,7 +76,7 @@ def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tabl
 @entry
 def register_candidates(
     candidates: Any, start: int, no_rows: Any, slots: Any, streams: Any, tables: Any
-) -> int:
+) -> Any:
     """Register candidates from `start`; stops after one whose state must follow (STATE_FOLLOWS).
 
     `no_rows` is one blank row: candidates from files have none. Returns the first candidate not consumed.
@@ -86,7 +95,7 @@ def register_candidates(
 
 
 @entry
-def register_creations(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tables: Any) -> int:
+def register_creations(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tables: Any) -> Any:
     """Register the pools whose creation logs are among the rows, as of no block; other rows are left out.
 
     Returns the first row not consumed, with the status in `streams`.
@@ -110,7 +119,7 @@ def finish_block(slots: Any, streams: Any) -> None:
 
 
 @jit
-def room_for_log(stream: Any, tables: Any) -> int:
+def room_for_log(stream: Any, tables: Any) -> Any:
     """OK, NO_ROOM for the slots, or GROW when a table has no room for what one log can add."""
     if stream["sequence"] + MAX_SLOTS_PER_LOG > stream["limit"]:
         return NO_ROOM
@@ -119,23 +128,3 @@ def room_for_log(stream: Any, tables: Any) -> int:
     ):
         return GROW
     return OK
-
-
-@jit
-def encode_row(row: Any, blob: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> int:
-    """Admit, place and encode one row. The usual row passes the first two steps without handing on an array."""
-    if is_plain(row, stream):
-        verdict = check_order(row, stream)
-    else:
-        verdict = admit(row, slots, stream, tables, chain)
-    if verdict != OK:
-        return OK if verdict == DROPPED else verdict
-    if begins_block(row, stream):
-        change_block(row, slots, stream, chain)
-    if begins_transaction(row, stream):
-        change_transaction(row, slots, stream)
-    count_log(row, stream)
-    before = stream["sequence"]
-    status = encode_meaning(row, blob, slots, stream, tables)
-    stream["transaction_slots"] += stream["sequence"] - before
-    return status

@@ -1,10 +1,10 @@
 """Registering pools and tokens: from creation logs and from pools files, by the same rules.
 
-The first registration of an address wins. The same pool again is fine: a creation log met later tells that the
-stream holds the pool's whole life (FLAG_BORN), a pools file may add state. Different tokens, kind or fee are a
-conflict, and the pool is marked incomplete. A creation log counts as birth only while nothing of the pool was
-written: anyone can emit a `PairCreated`, and a false birth would wipe a pool's state. V2's creation log names no
-fee, so a registered V2 fee is never contradicted by one.
+The first registration of an address wins. The same pool again is fine: a creation log met later tells that
+the stream holds the pool's whole life (FLAG_BORN), a pools file may add state. Different tokens, kind or
+fee are a conflict, and the pool is marked incomplete. A creation log counts as birth only while nothing of
+the pool was written: anyone can emit a `PairCreated`, and a false birth would wipe a pool's state. V2's
+creation log names no fee, so a registered V2 fee is never contradicted by one.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ _UNKNOWN_INDEX = NO_ID
 
 
 @jit
-def intern_token(slots: Any, stream: Any, tables: Any, top: Any, mid: Any, low: Any, source: int) -> int:
+def intern_token(slots: Any, stream: Any, token_table: Any, top: Any, mid: Any, low: Any, source: int) -> Any:
     """Id of a token; a new one is registered first. At most one slot."""
-    token = find(tables.token_table, top, mid, low)
+    token = find(token_table, top, mid, low)
     if token >= 0:
         return token
     token = stream["tokens"]
-    insert(tables.token_table, top, mid, low, token)
+    insert(token_table, top, mid, low, token)
     stream["tokens"] += 1
     slot = begin_slot(slots, stream, _TOKEN_REGISTERED, 0, source)
     slot[_PAYLOAD] = pair32(token, _UNKNOWN_DECIMALS)
@@ -79,7 +79,7 @@ def intern_token(slots: Any, stream: Any, tables: Any, top: Any, mid: Any, low: 
 
 
 @jit
-def add_pool(stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> int:
+def add_pool(stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> Any:
     """Give an address the next pool id, of unknown kind. The tables must have room."""
     pools = tables.pools
     pool = stream["pools"]
@@ -92,7 +92,7 @@ def add_pool(stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> int:
 
 
 @jit
-def see_pool(slots: Any, stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> int:
+def see_pool(slots: Any, stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> Any:
     """Give an unregistered emitter of pool logs an id, and say so. One slot."""
     pool = add_pool(stream, tables, top, mid, low)
     slot = begin_slot(slots, stream, _POOL_SEEN, 0, stream["ordinal"])
@@ -103,8 +103,8 @@ def see_pool(slots: Any, stream: Any, tables: Any, top: Any, mid: Any, low: Any)
 
 
 @jit
-def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tables: Any) -> bool:
-    """Register a candidate, caused by the stream's row of ordinal `source`, or from a file when `source` is -1.
+def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tables: Any) -> Any:
+    """Register a candidate of the stream's row of ordinal `source`, or of a file when `source` is -1.
 
     At most three slots. Returns whether the state that the candidate brings is to be written next.
     """
@@ -113,8 +113,8 @@ def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tab
     if pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN:
         return register_again(candidate, pool, row, source, slots, stream, tables)
     first, second = candidate["token0"], candidate["token1"]
-    token0 = intern_token(slots, stream, tables, first[0], first[1], first[2], source)
-    token1 = intern_token(slots, stream, tables, second[0], second[1], second[2], source)
+    token0 = intern_token(slots, stream, tables.token_table, first[0], first[1], first[2], source)
+    token1 = intern_token(slots, stream, tables.token_table, second[0], second[1], second[2], source)
     born = candidate["birth"] != 0 and pool < 0
     if pool < 0:
         pool = add_pool(stream, tables, address[0], address[1], address[2])
@@ -132,7 +132,7 @@ def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tab
 
 
 @jit
-def effective_fee(candidate: Any, stream: Any, factories: Any) -> int:
+def effective_fee(candidate: Any, stream: Any, factories: Any) -> Any:
     """The candidate's fee; without one, V2 has that of its factory, else the default, and V3 has none."""
     if candidate["fee"] >= 0:
         return candidate["fee"]
@@ -148,7 +148,7 @@ def effective_fee(candidate: Any, stream: Any, factories: Any) -> int:
 @jit
 def register_again(
     candidate: Any, pool: int, row: Any, source: int, slots: Any, stream: Any, tables: Any
-) -> bool:
+) -> Any:
     """A registered pool comes again: a birth, added state, a repetition, or a conflict. At most one slot."""
     known = tables.pools[pool]
     if source >= 0 and is_before_state(known, row):
@@ -185,7 +185,7 @@ def count_candidate(stream: Any, kind: int, row: Any, source: int) -> None:
 
 
 @jit
-def is_conflicting(candidate: Any, known: Any, token_table: Any) -> bool:
+def is_conflicting(candidate: Any, known: Any, token_table: Any) -> Any:
     """Whether the candidate contradicts what is registered: kind, tokens, or the fee or spacing it names."""
     first, second = candidate["token0"], candidate["token1"]
     if known["kind"] != candidate["kind"]:

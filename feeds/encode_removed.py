@@ -1,8 +1,9 @@
 """`removed: true` rows: what a node says when it takes logs back.
 
-A removal can come long after its log, so removals take two passes over the same stream in the same order: the first
-collects them here, the second encodes and leaves out every log that a *later* row removes. A log that comes again after
-its removal (the node returned to that block) is kept. Memory grows with the number of removals only.
+A removal can come long after its log, so removals take two passes over the same stream in the same order:
+the first collects them here, the second encodes and leaves out every log that a *later* row removes. A log
+that comes again after its removal (the node returned to that block) is kept. Memory grows with the number
+of removals only.
 """
 
 from __future__ import annotations

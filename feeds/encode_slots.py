@@ -1,9 +1,9 @@
 """Writing slots: header, the 48 bytes that all logs share, and the marks that say a pool is incomplete.
 
-A slot is written in two steps, `begin_slot` and `commit_slot`: a log that turns out to be malformed just is not
-committed. `source_sequence` is the row's ordinal in the source (counted from 0, dropped rows too) for slots
-that a log caused, -1 for those that the encoder made (block and transaction structure, registrations from
-files).
+A slot is written in two steps, `begin_slot` and `commit_slot`: a log that turns out to be malformed just is
+not committed. `source_sequence` is the row's ordinal in the source (counted from 0, dropped rows too) for
+slots that a log caused, -1 for those that the encoder made (block and transaction structure, registrations
+from files).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def write_incomplete(slots: Any, stream: Any, pool: int, reason: int, row: Any) 
 
 
 @jit
-def is_before_state(pool: Any, row: Any) -> bool:
+def is_before_state(pool: Any, row: Any) -> Any:
     """Whether the state given for a pool already holds the row."""
     block = pool["state_block"]
     if row["block_number"] != block:

@@ -1,9 +1,9 @@
 """Chain structure in the stream: where blocks and transactions begin and end.
 
-Every block with at least one admitted log gets BlockStart and BlockEnd. A transaction gets its TransactionEnd
-only when a log of it wrote a slot: most transactions of a chain touch no pool, and their ends would swell the
-stream. The counts in both cover all admitted logs. Gas prices are not in logs, so TransactionEnd says that they
-are unknown.
+Every block with at least one admitted log gets BlockStart and BlockEnd. A transaction gets its
+TransactionEnd only when a log of it wrote a slot: most transactions of a chain touch no pool, and their
+ends would swell the stream. The counts in both cover all admitted logs. Gas prices are not in logs, so
+TransactionEnd says that they are unknown.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MAX_TIME_S = (2**63 - 1) // _NS_PER_S
 
 
 @jit
-def begins_block(row: Any, stream: Any) -> bool:
+def begins_block(row: Any, stream: Any) -> Any:
     """Whether an admitted row is of another block than the open one."""
     return not stream["block_open"] or row["block_number"] != stream["block_number"]
 
@@ -61,7 +61,7 @@ def change_block(row: Any, slots: Any, stream: Any, chain: Any) -> None:
 
 
 @jit
-def begins_transaction(row: Any, stream: Any) -> bool:
+def begins_transaction(row: Any, stream: Any) -> Any:
     """Whether an admitted row is of another transaction than the open one: by hash, else by index."""
     if not stream["transaction_open"]:
         return True
@@ -161,7 +161,7 @@ def set_time(stream: Any, seconds: int) -> None:
 
 
 @jit
-def pass_gaps(stream: Any, gaps: Any, row: Any) -> bool:
+def pass_gaps(stream: Any, gaps: Any, row: Any) -> Any:
     """Move past every gap that ends before the block of the row; whether there was one."""
     first = stream["gap"]
     for gap in range(first, gaps.shape[0]):
@@ -201,7 +201,7 @@ def write_block_start(row: Any, slots: Any, stream: Any, chain: Any, header: int
 
 
 @jit
-def write_header_fields(slot: Any, headers: Any, header: int) -> int:
+def write_header_fields(slot: Any, headers: Any, header: int) -> Any:
     """Store what a header knows beyond hash and time; returns the flags for what it does not know."""
     slot[_PAYLOAD + 3] = headers[header]["base_fee"]
     slot[_PAYLOAD + 4] = headers[header]["gas_used"]

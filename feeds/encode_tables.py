@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,10 @@ CANDIDATE_CHUNK = 16_384
 
 
 def batch_views(batch: LogBatch) -> tuple[Array, Array]:
-    """Rows (as ROW_DTYPE) and blob as kernels take them. Read-only arrays are copied: they would be a second compile."""
+    """Rows (as ROW_DTYPE) and blob as kernels take them.
+
+    Read-only arrays are copied: they would be a second compile.
+    """
     rows, blob = batch.rows, batch.blob
     assert rows.dtype == LOG_DTYPE, rows.dtype
     if not (rows.flags.writeable and rows.flags.c_contiguous):
@@ -75,7 +78,7 @@ def candidate_rows(entries: Sequence[Any]) -> Array:
     return rows
 
 
-def candidate_chunks(entries: Iterable[Any]) -> Iterable[tuple[list[Any], Array]]:
+def candidate_chunks(entries: Iterable[Any]) -> Iterator[tuple[list[Any], Array]]:
     """Entries with their candidate rows, a bounded number at a time."""
     chunk: list[Any] = []
     for entry in entries:

@@ -1,10 +1,10 @@
 """Bytes to words and back: loads from log bytes, stores into slots.
 
 A slot is handled as 24 little-endian uint64 words; a field at byte offset `o` lives in word `o >> 3`. Slots
-are zeroed first, so fields narrower than a word are stored by OR. Loads run at any alignment: they combine eight
-bytes, which the compiler turns into one (byte-swapping) load, but only with unsigned indices: signed ones carry
-Python's wrap-around of negative indices and cost three times as much (measured).
-An address is three words, as it lies in the low 160 bits of an ABI word: top (32 bits), mid, low (64 bits).
+are zeroed first, so fields narrower than a word are stored by OR. Loads run at any alignment: they combine
+eight bytes, which the compiler turns into one (byte-swapping) load, but only with unsigned indices: signed
+ones carry Python's wrap-around of negative indices and cost three times as much (measured). An address is
+three words, as it lies in the low 160 bits of an ABI word: top (32 bits), mid, low (64 bits).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def load_address(raw: Any, position: int) -> Any:
 
 
 @jit
-def is_padded_address(raw: Any, position: int) -> bool:
+def is_padded_address(raw: Any, position: int) -> Any:
     """Whether the ABI word at `position` has the twelve zero bytes that an address has."""
     return load_be64(raw, position) == ZERO and load_be32(raw, position + 8) == ZERO
 
@@ -111,7 +111,7 @@ def copy_hash(slot: Any, offset: int, raw: Any, position: int) -> None:
 
 
 @jit
-def equal_hash(words: Any, raw: Any, position: int) -> bool:
+def equal_hash(words: Any, raw: Any, position: int) -> Any:
     """Whether the 32 bytes at `position` equal four stored words."""
     differing = ZERO
     for k in range(4):

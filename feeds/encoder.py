@@ -1,12 +1,14 @@
 """The encoder: batches of logs in, 192-byte event slots out, in one order with one sequence.
 
-The compiled part (`feeds/encode_kernels.py`) takes whole batches; this class owns its arrays, enlarges them when a
-kernel asks, and turns a kernel's status into an error with file and position. Slots depend only on the sequence of rows
-and on what was registered before: not on batch boundaries, the ring's size, or how often calls ran out of room.
+The compiled part (`feeds/encode_kernels.py`) takes whole batches; this class owns its arrays, enlarges them
+when a kernel asks, and turns a kernel's status into an error with file and position. Slots depend only on
+the sequence of rows and on what was registered before: not on batch boundaries, the ring's size, or how
+often calls ran out of room.
 
-Use: `register` and `register_logs` first, then `encode` batch after batch, `finish` last. Every call that writes takes
-the ring (`slots`, `mask`) and `limit`, the first sequence that must not be written; a call that runs out of room is
-repeated once consumers have moved on. `MAX_SLOTS_PER_LOG` slots of room always suffice for progress.
+Use: `register` and `register_logs` first, then `encode` batch after batch, `finish` last. Every call that
+writes takes the ring (`slots`, `mask`) and `limit`, the first sequence that must not be written; a call
+that runs out of room is repeated once consumers have moved on. `MAX_SLOTS_PER_LOG` slots of room always
+suffice for progress.
 
 >>> from disruptor.feeds.encoder import Encoder
 >>> encoder = Encoder(chain_id=1)
@@ -47,15 +49,18 @@ _FIRST_CAPACITY = 1 << 12
 _NO_ROWS = np.zeros(1, es.ROW_DTYPE)
 _IGNORED_NAME = es.COUNTER_NAMES[es.IGNORED]
 _STATUS_ERRORS = {
-    es.DISORDER: "block {block} log {index} comes after block {last_block} log {last_index}: sort the input, or use --sort",
-    es.TWO_HASHES: "two hashes at height {block}: give the chain's block headers with --blocks, or remove the orphaned logs",
+    es.DISORDER: "block {block} log {index} comes after block {last_block} log {last_index}: "
+    "sort the input, or use --sort",
+    es.TWO_HASHES: "two hashes at height {block}: "
+    "give the chain's block headers with --blocks, or remove the orphaned logs",
     es.OUT_OF_RANGE: "block number, log index or transaction index is out of range: check the input",
-    es.UNDECODABLE: "block {block} log {index} of a known pool or factory can't be decoded, and --strict is set",
+    es.UNDECODABLE: "block {block} log {index} of a known pool or factory can't be decoded, "
+    "and --strict is set",
 }
 
 
 class RemovedLogsFound(DisruptorError):
-    """The stream has `removed` rows: collect them with `collect_removed`, then encode again with a new Encoder."""
+    """The stream has `removed` rows: take `collect_removed` over it, then encode again with a new Encoder."""
 
 
 class Encoder:
@@ -138,7 +143,7 @@ class Encoder:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Totals: rows read, rows ignored, slots, events (as reports count them), pools, tokens, blocks, range."""
+        """Totals: rows read and ignored, slots, events (as reports count them), pools, tokens, block range."""
         types = self._stream["types"]
         return {
             "logs": int(self._stream["ordinal"]),
@@ -201,7 +206,13 @@ class Encoder:
                 self._grow()
 
     def register_logs(
-        self, batch: LogBatch, start: int, slots: es.Array, mask: int, limit: int, files: Sequence[Path | str] = ()
+        self,
+        batch: LogBatch,
+        start: int,
+        slots: es.Array,
+        mask: int,
+        limit: int,
+        files: Sequence[Path | str] = (),
     ) -> int:
         """Register, as of mid-life, the pools whose creation logs are in a batch; other logs are left out.
 
@@ -223,8 +234,8 @@ class Encoder:
 
         Returns
         -------
-        int : rows of the batch consumed, counted from its beginning: `len(batch.rows)` when done, else the `start` of
-        the next call, once there is room for `MAX_SLOTS_PER_LOG` slots.
+        int : first row not consumed: `len(batch.rows)` when done, else the `start` of the next call, once
+        there is room for `MAX_SLOTS_PER_LOG` slots.
 
         Raises
         ------
@@ -250,7 +261,7 @@ class Encoder:
     def _run(
         self, kernel: Any, more: tuple[Any, ...], batch: LogBatch, start: int, slots: es.Array, files: Any
     ) -> int:
-        """Call a kernel over a batch, enlarging tables as often as it asks; returns the first row not consumed."""
+        """Call a kernel over a batch, enlarging tables when it asks; returns the first row not consumed."""
         rows, blob = batch_views(batch)
         words = slot_words(slots)
         row = start

@@ -1,7 +1,8 @@
 """The logs that are understood, as a table: topic, shape, and what to check and store of every ABI word.
 
-A log is recognised by its first topic; its meaning also needs the right number of topics, the right data length,
-the right kind of emitter, and every word in the range of its Solidity type. One word is one `OP_DTYPE` row:
+A log is recognised by its first topic; its meaning also needs the right number of topics, the right data
+length, the right kind of emitter, and every word in the range of its Solidity type. One word is one
+`OP_DTYPE` row:
 
     from_data, at    the word's bytes start at `at` in the data (1) or in the log's topics (0)
     forbidden0..3    bits, least limb first, that an unsigned value must not have; of a signed one all or none
@@ -151,12 +152,12 @@ class TopicTables(NamedTuple):
 
     specs : (events,) SPEC_DTYPE
     ops : (words of all events,) OP_DTYPE
-    index : (64,) int64, open addressing on the low bits of the topic's last limb: event number or -1
+    places : (64,) int64, open addressing on the low bits of the topic's last limb: event number or -1
     """
 
     specs: npt.NDArray[Any]
     ops: npt.NDArray[Any]
-    index: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
 
 
 def _limits(kind: str) -> tuple[int, bool]:

@@ -9,7 +9,11 @@ from disruptor.feeds.address_map import address_words, find, insert, new_table, 
 
 def test_tables_answer_like_a_dict_while_they_grow():
     draw = random.Random(1)
-    shapes = [lambda k: k.to_bytes(20, "big"), lambda k: k.to_bytes(20, "little"), lambda k: draw.randbytes(20)]
+    shapes = [
+        lambda k: k.to_bytes(20, "big"),
+        lambda k: k.to_bytes(20, "little"),
+        lambda k: draw.randbytes(20),
+    ]
     known: dict[bytes, int] = {}
     table = new_table(4)
     for k in range(1, 300):

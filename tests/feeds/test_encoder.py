@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from disruptor.feeds.encoder import MAX_SLOTS_PER_LOG, Encoder, RemovedLogsFound
 from disruptor.feeds.topics import EVENTS
 from disruptor.handlers import messages as m
 
-TOPICS = {(event.message.name, event.kind): event.topic for event in EVENTS if not len(event.words) == 7}
+TOPICS = {(event.message.name, event.kind): event.topic for event in EVENTS if len(event.words) != 7}
 V2, V3 = m.KIND_UNISWAP_V2, m.KIND_UNISWAP_V3
 TOKEN_A, TOKEN_B = bytes([1]) * 20, bytes([2]) * 20
 PAIR, POOL, STRANGER, FACTORY = (bytes([k]) * 20 for k in (3, 4, 5, 6))
@@ -41,11 +42,15 @@ def log(block: int, index: int, address: bytes, topics: list[Any], data: list[An
     }
 
 
-def pair_created(block: int, index: int, pool: bytes = PAIR, tokens: tuple = (TOKEN_A, TOKEN_B), **more: Any) -> dict:
+def pair_created(
+    block: int, index: int, pool: bytes = PAIR, tokens: tuple = (TOKEN_A, TOKEN_B), **more: Any
+) -> dict:
     return log(block, index, FACTORY, [TOPICS["PoolRegistered", V2], *tokens], [pool, 1], **more)
 
 
-def pool_created(block: int, index: int, fee: int = 500, spacing: int = 10, tokens: tuple = (TOKEN_A, TOKEN_B)) -> dict:
+def pool_created(
+    block: int, index: int, fee: int = 500, spacing: int = 10, tokens: tuple = (TOKEN_A, TOKEN_B)
+) -> dict:
     return log(block, index, FACTORY, [TOPICS["PoolRegistered", V3], *tokens, fee], [spacing, POOL])
 
 
@@ -61,11 +66,17 @@ def batch(logs: list[dict]) -> LogBatch:
     rows, blob = np.zeros(len(logs), LOG_DTYPE), b""
     for i, entry in enumerate(logs):
         row = rows[i]
-        row["block_number"], row["log_index"], row["timestamp"] = entry["block"], entry["index"], entry["time"]
+        row["block_number"], row["log_index"], row["timestamp"] = (
+            entry["block"],
+            entry["index"],
+            entry["time"],
+        )
         row["position"], row["transaction_index"] = i + 1, entry["tx"]
         row["data_offset"], row["data_length"] = len(blob), len(entry["data"])
         row["topic_count"] = len(entry["topics"])
-        row["flags"] = HAS_TX_HASH | (HAS_BLOCK_HASH if entry["hash"] else 0) | (REMOVED if entry["removed"] else 0)
+        row["flags"] = (
+            HAS_TX_HASH | (HAS_BLOCK_HASH if entry["hash"] else 0) | (REMOVED if entry["removed"] else 0)
+        )
         row["address"] = np.frombuffer(entry["address"], np.uint8)
         row["block_hash"] = np.frombuffer(entry["hash"] or bytes(32), np.uint8)
         row["tx_hash"] = np.frombuffer(word(entry["tx"]), np.uint8)
@@ -94,11 +105,15 @@ def read_slot(slot: np.ndarray) -> dict[str, Any]:
         fields[name] = int(record[name])
     for name, kind in message.fields.items():
         value = record[name]
-        fields[name] = int(value) if not kind.count else (value.tobytes() if kind.base == "<u1" else integer(value))
+        fields[name] = (
+            int(value) if not kind.count else (value.tobytes() if kind.base == "<u1" else integer(value))
+        )
     return fields
 
 
-def run(logs: list[dict], encoder: Encoder | None = None, **options: Any) -> tuple[list[dict[str, Any]], Encoder]:
+def run(
+    logs: list[dict], encoder: Encoder | None = None, **options: Any
+) -> tuple[list[dict[str, Any]], Encoder]:
     encoder = encoder or Encoder(chain_id=5, files=["logs.jsonl"], **options)
     slots = ring()
     encoder.write_registrations(slots, CAPACITY - 1, CAPACITY)
@@ -137,7 +152,10 @@ def test_a_transaction_that_wrote_nothing_has_no_end_but_counts():
 def test_a_creation_log_registers_a_pool_born_in_the_stream():
     slots, _ = run([pair_created(1, 0), pool_created(1, 1)], factories={FACTORY: 2500})
     tokens, pools = only(slots, "TokenRegistered"), only(slots, "PoolRegistered")
-    assert [(t["token"], t["decimals"], t["address"]) for t in tokens] == [(0, 255, TOKEN_A), (1, 255, TOKEN_B)]
+    assert [(t["token"], t["decimals"], t["address"]) for t in tokens] == [
+        (0, 255, TOKEN_A),
+        (1, 255, TOKEN_B),
+    ]
     assert [(p["pool"], p["kind"], p["fee"], p["tick_spacing"], p["address"]) for p in pools] == [
         (0, V2, 2500, 0, PAIR),
         (1, V3, 500, 10, POOL),
@@ -165,7 +183,9 @@ def test_a_creation_log_that_can_not_be_true_registers_nothing(bad):
 def test_the_first_registration_wins_and_a_conflict_marks_the_pool():
     slots, encoder = run([pair_created(1, 0), pair_created(1, 1, tokens=(TOKEN_A, STRANGER))])
     assert len(only(slots, "PoolRegistered")) == 1 and encoder.warnings == {"pool_conflicts": 1}
-    assert [(s["pool"], s["reason"], s["log_index"]) for s in only(slots, "PoolIncomplete")] == [(0, m.REASON_CONFLICT, 1)]
+    assert [(s["pool"], s["reason"], s["log_index"]) for s in only(slots, "PoolIncomplete")] == [
+        (0, m.REASON_CONFLICT, 1)
+    ]
 
 
 def test_a_repeated_creation_log_is_not_a_second_birth():
@@ -174,7 +194,9 @@ def test_a_repeated_creation_log_is_not_a_second_birth():
 
 
 def test_an_unknown_emitter_is_seen_once_and_its_logs_are_kept():
-    slots, encoder = run([sync(1, 0, STRANGER), sync(1, 1, STRANGER), pair_created(1, 2, STRANGER), sync(1, 3, STRANGER)])
+    slots, encoder = run(
+        [sync(1, 0, STRANGER), sync(1, 1, STRANGER), pair_created(1, 2, STRANGER), sync(1, 3, STRANGER)]
+    )
     assert [s["address"] for s in only(slots, "PoolSeen")] == [STRANGER]
     assert [s["pool"] for s in only(slots, "UniswapV2Sync")] == [0, 0, 0]
     assert encoder.warnings == {"unknown_pool_logs": 2}
@@ -183,9 +205,16 @@ def test_an_unknown_emitter_is_seen_once_and_its_logs_are_kept():
 
 def test_malformed_logs_are_ignored_from_strangers_and_mark_known_pools():
     bad = [TOPICS["UniswapV2Sync", V2]]
-    logs = [log(1, 0, STRANGER, bad, [1]), pair_created(1, 1), log(1, 2, PAIR, bad, [1]), log(1, 3, PAIR, bad, [2**112, 1])]
+    logs = [
+        log(1, 0, STRANGER, bad, [1]),
+        pair_created(1, 1),
+        log(1, 2, PAIR, bad, [1]),
+        log(1, 3, PAIR, bad, [2**112, 1]),
+    ]
     slots, encoder = run(logs)
-    assert [(s["pool"], s["reason"]) for s in only(slots, "PoolIncomplete")] == [(0, m.REASON_UNDECODABLE)] * 2
+    assert [(s["pool"], s["reason"]) for s in only(slots, "PoolIncomplete")] == [
+        (0, m.REASON_UNDECODABLE)
+    ] * 2
     assert encoder.warnings == {"undecodable_logs": 2} and encoder.counts["ignored_logs"] == 1
     with pytest.raises(InputError, match=r"logs.jsonl:3: .*--strict"):
         run(logs, strict=True)
@@ -203,7 +232,10 @@ def test_ticks_must_ascend_and_lie_in_range():
     logs = [pool_created(1, 0)]
     logs += [log(1, k + 1, POOL, [topic, PAIR, *pair], [PAIR, 5, 6, 7]) for k, pair in enumerate(ticks)]
     slots, encoder = run(logs)
-    assert [(s["tick_lower"], s["tick_upper"]) for s in only(slots, "UniswapV3Mint")] == [(-10, 10), (-887272, 887272)]
+    assert [(s["tick_lower"], s["tick_upper"]) for s in only(slots, "UniswapV3Mint")] == [
+        (-10, 10),
+        (-887272, 887272),
+    ]
     assert encoder.warnings == {"undecodable_logs": 3}
 
 
@@ -227,7 +259,9 @@ def test_transfers_count_only_where_a_registered_pool_is_a_party():
     parties = [(STRANGER, FACTORY), (FACTORY, PAIR), (PAIR, bytes(20)), (PAIR, POOL)]
     logs += [transfer(1, 3 + k, *pair) for k, pair in enumerate(parties)]
     slots, _ = run(logs)
-    assert [(s["direction"], s["pool"], s["other_pool"], s["counterparty"]) for s in only(slots, "Erc20Transfer")] == [
+    assert [
+        (s["direction"], s["pool"], s["other_pool"], s["counterparty"]) for s in only(slots, "Erc20Transfer")
+    ] == [
         (1, 1, m.NO_ID, FACTORY),
         (2, 1, m.NO_ID, bytes(20)),
         (3, 1, 2, POOL),
@@ -281,7 +315,9 @@ def test_a_missing_header_is_a_missing_block():
 def test_a_gap_makes_all_pools_incomplete_after_it():
     slots, encoder = run([sync(1, 0), sync(9, 0), sync(10, 0)], gaps=[(3, 5), (7, 7), (20, 30)])
     marks = only(slots, "PoolIncomplete")
-    assert [(s["pool"], s["reason"], s["block_number"]) for s in marks] == [(m.NO_ID, m.REASON_MISSING_BLOCK, 9)]
+    assert [(s["pool"], s["reason"], s["block_number"]) for s in marks] == [
+        (m.NO_ID, m.REASON_MISSING_BLOCK, 9)
+    ]
     assert encoder.warnings["missing_blocks"] == 4
     assert slots[marks[0]["sequence"] - 1]["type"] == "BlockStart"
 
@@ -363,3 +399,10 @@ def test_maps_grow_with_the_stream():
     assert encoder.encode(LogBatch(rows, reserves), 0, slots, (1 << 14) - 1, 1 << 14) == number
     assert encoder.counts["pools"] == number
     assert encoder.type_counts["UniswapV2Sync"] == number == encoder.type_counts["PoolSeen"]
+
+
+def test_slots_are_the_same_bytes_compiled_or_not():
+    slots, encoder = ring(), Encoder(chain_id=5)
+    encoder.encode(batch(stream()), 0, slots, CAPACITY - 1, CAPACITY)
+    digest = hashlib.sha256(slots[: encoder.next_sequence].tobytes()).hexdigest()
+    assert digest == "b988aa0a5d9125b586a024ef2b046978d0f077775930b4ad8f22547dca5bdb78"

@@ -70,7 +70,11 @@ def test_v3_state_is_written_with_its_ticks_however_little_room_there_is():
         pass
     written = [read_slot(slots[k]) for k in range(encoder.next_sequence)]
     main = only(written, "UniswapV3State")[0]
-    assert (main["sqrt_price_x96"], main["fee_growth_global0_x128"], main["ticks_complete"]) == (2**96, 2**200, 1)
+    assert (main["sqrt_price_x96"], main["fee_growth_global0_x128"], main["ticks_complete"]) == (
+        2**96,
+        2**200,
+        1,
+    )
     given = only(written, "UniswapV3TickState")
     assert len(given) == 41 and given[-1]["liquidity_net"] == 2**128 - 5
     signed = [(s["tick"] + 2**31) % 2**32 - 2**31 for s in given]
@@ -79,7 +83,9 @@ def test_v3_state_is_written_with_its_ticks_however_little_room_there_is():
 
 
 def test_a_creation_log_in_the_stream_gives_a_known_pool_its_birth():
-    slots, encoder = run([pair_created(1, 0), pool_created(1, 1)], with_pools(v2_entry(fee=2500), v3_entry(NO_FEE, None)))
+    slots, encoder = run(
+        [pair_created(1, 0), pool_created(1, 1)], with_pools(v2_entry(fee=2500), v3_entry(NO_FEE, None))
+    )
     born = [s for s in only(slots, "PoolRegistered") if s["flags"] & m.FLAG_BORN]
     assert [(s["pool"], s["fee"], s["tick_spacing"]) for s in born] == [(0, 2500, 0), (1, 500, 10)]
     assert not encoder.warnings
@@ -96,5 +102,7 @@ def test_creation_logs_beside_the_stream_register_without_birth():
     logs = batch([pair_created(9, 0), sync(9, 1), pool_created(3, 0)])
     assert encoder.register_logs(logs, 0, slots, 1023, 1024) == 3
     written = [read_slot(slots[k]) for k in range(encoder.next_sequence)]
-    assert [s["flags"] for s in only(written, "PoolRegistered")] == [m.FLAG_HASH_UNKNOWN | m.FLAG_TIME_UNKNOWN] * 2
+    assert [s["flags"] for s in only(written, "PoolRegistered")] == [
+        m.FLAG_HASH_UNKNOWN | m.FLAG_TIME_UNKNOWN
+    ] * 2
     assert len(written) == 4 and encoder.counts["logs"] == 0
