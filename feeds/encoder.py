@@ -143,7 +143,7 @@ class Encoder:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Totals: rows read and ignored, slots, events (as reports count them), pools, tokens, block range."""
+        """Totals: rows read and ignored, slots, events (as reports count them), pools, tokens, blocks."""
         types = self._stream["types"]
         return {
             "logs": int(self._stream["ordinal"]),
