@@ -85,6 +85,8 @@ class Processor:
         self._counts = np.zeros(len(handlers.inputs) + 1, np.int64)
         self._tables = self.state.flat()
         self._failure: DisruptorError | None = None
+        self._types = _InputTypes(handlers, slot_size)
+        self._kernel: Callable[..., Any] | None = None
 
     def _check_room(self) -> None:
         for message in self.handlers.inputs:
@@ -117,7 +119,7 @@ class Processor:
     def compile(self) -> None:
         """Compile (or load) the loop now, on an empty input."""
         empty = np.zeros((1, self.slot_size), np.uint8)
-        self._enter(_Input(self.handlers, empty), self.next_sequence, self.next_sequence)
+        self._enter(self._types.views(empty), self.next_sequence)
 
     def start_at(self, sequence: int) -> None:
         """Expect `sequence` next: for a processor that has processed nothing yet."""
@@ -151,9 +153,9 @@ class Processor:
             raise self._failure
         assert first == self.next_sequence, f"expected sequence {self.next_sequence}, got {first}"
         self._control[0]["base"], self._control[0]["mask"] = base, mask
-        view = _Input(self.handlers, slots)
+        views = self._types.views(slots)
         while True:
-            reason = self._enter(view, first, end)
+            reason = self._enter(views, end)
             self._outputs.drain(self._control, consume)
             if reason == IDLE and self.next_sequence >= end:
                 return
@@ -163,19 +165,21 @@ class Processor:
                 self._cells[2][0] = 0
                 return
 
-    def _enter(self, view: _Input, first: int, end: int) -> int:
+    def _enter(self, views: tuple[Any, ...], end: int) -> int:
         self._control[0]["limit"] = end
         args = (
             self._control,
             self._cells,
             self._counts,
-            view.headers,
-            view.views,
+            views[0],
+            views[1:],
             self._tables,
             self._outputs.arrays,
         )
+        if self._kernel is None:
+            self._kernel = compile_cache.compiled_for(self._loop.label, self._loop.function, *args)
         with np.errstate(over="ignore"):
-            return int(compile_cache.timed_call(self._loop.label, self._loop.function, *args))
+            return int(self._kernel(*args))
 
     def _fail(self, reason: int) -> None:
         sequence = self.next_sequence
@@ -201,16 +205,22 @@ class Processor:
         raise self._failure
 
 
-class _Input:
-    """Typed views over one run of input slots."""
+class _InputTypes:
+    """Makes the typed views that the loop reads a run of input slots through, always of the same numba types."""
 
-    def __init__(self, handlers: HandlerSet, slots: npt.NDArray[np.uint8]) -> None:
-        size = slots.shape[1]
+    def __init__(self, handlers: HandlerSet, slot_size: int) -> None:
+        headers = header_dtype(slot_size)
+        self._dtypes = [headers, *(m.slot_dtype(slot_size) for m in handlers.inputs)]
+        if not handlers.inputs:
+            self._dtypes.append(headers)
+
+    def views(self, slots: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
+        """The headers, then one view a message. Read-only, whether the slots are or not."""
         flat = slots.reshape(-1)
-        self.headers = flat.view(header_dtype(size))
-        self.views = tuple(flat.view(m.slot_dtype(size)) for m in handlers.inputs)
-        if not self.views:
-            self.views = (self.headers,)
+        if flat.flags.writeable:
+            flat = flat.view()
+            flat.flags.writeable = False
+        return tuple(flat.view(dtype) for dtype in self._dtypes)
 
 
 class _OutputRing:

@@ -1,8 +1,8 @@
 """Arbitrage between pools of one token pair, net of both fees, evaluated at a boundary.
 
 State-changing events only mark their pair. At the boundary (block, transaction or log end) each marked pair is looked
-at once: a float screen over its pools' quotes first, which may only ever let too much through, then every ordered
-pair of pools in exact integers. What is open is remembered in `openings`, so that an opportunity that merely persists
+at once: a float screen over its pools' quotes first, which may only ever let too much through, then in exact integers
+every ordered pair of pools of which at least one has changed since. What is open is remembered in `openings`, so that an opportunity that merely persists
 is not counted as a new one.
 
 A pool takes part while it is complete, has liquidity, and its fee is known. A block's evaluation can be long, so it runs
@@ -65,7 +65,17 @@ _NANOSECONDS = np.uint64(1_000_000_000)
 # Gas units, rough: a bare transaction with token transfers, and one swap by pool kind.
 _GAS_BASE, _GAS_V2, _GAS_V3 = 60_000, 70_000, 110_000
 
-marked_pairs = Table("marked_pairs", {"boundary": u64, "next": u32, "open": u32}, key="pairs", digest=False)
+marked_pairs = Table(
+    "marked_pairs",
+    {
+        "boundary": u64,  # the pair is on the list for this boundary
+        "seen": u64,  # sequence + 1 at which it was last evaluated
+        "next": u32,
+        "open": u32,  # openings of this pair
+    },
+    key="pairs",
+    digest=False,
+)
 
 openings = Table(
     "openings",
@@ -242,6 +252,7 @@ def _evaluate_pair(state: Any, out: Any, pair: Any, budget: Any) -> Any:
     """Go on with one pair; returns (done, comparisons left, candidates left)."""
     cursor = row(state.arbitrage_cursor, 0)
     comparisons, candidates = budget
+    seen = read(state.marked_pairs, pair)["seen"]
     first = read(state.pairs, pair)["first_pool"]
     a, b = cursor["pool_a"], cursor["pool_b"]
     if a == 0:
@@ -252,12 +263,14 @@ def _evaluate_pair(state: Any, out: Any, pair: Any, budget: Any) -> Any:
         cursor["pairs_compared"] += np.uint64(1)
         a, b = first, first
     while a != 0:
+        changed_a = read(state.market, a - np.uint32(1))["sequence"] >= seen
         while b != 0:
             if comparisons <= 0 or candidates == 0:
                 cursor["pool_a"], cursor["pool_b"] = a, b
                 return False, comparisons, candidates
             comparisons -= 1
-            if a != b and _judge(state, out, pair, a - np.uint32(1), b - np.uint32(1)):
+            changed = changed_a or read(state.market, b - np.uint32(1))["sequence"] >= seen
+            if changed and a != b and _judge(state, out, pair, a - np.uint32(1), b - np.uint32(1)):
                 candidates -= 1
             b = read(state.pools, b - np.uint32(1))["next_in_pair"]
         a = read(state.pools, a - np.uint32(1))["next_in_pair"]
@@ -267,7 +280,7 @@ def _evaluate_pair(state: Any, out: Any, pair: Any, budget: Any) -> Any:
 
 
 @jit
-def _evaluate(state: Any, out: Any) -> Any:
+def _evaluate(state: Any, event: Any, out: Any) -> Any:
     """One slice over the marked pairs; AGAIN while there is more."""
     cursor = row(state.arbitrage_cursor, 0)
     comparisons, candidates = np.int64(MAX_COMPARISONS), np.int64(MAX_CANDIDATES)
@@ -277,6 +290,7 @@ def _evaluate(state: Any, out: Any) -> Any:
         pair = cursor["first_marked"] - np.uint32(1)
         done, comparisons, candidates = _evaluate_pair(state, out, pair, (comparisons, candidates))
         if done:
+            row(state.marked_pairs, pair)["seen"] = np.uint64(event["sequence"]) + np.uint64(1)
             cursor["first_marked"] = read(state.marked_pairs, pair)["next"]
     cursor["boundary"] += np.uint64(1)
     return OK
@@ -353,37 +367,37 @@ _SLICED: dict[str, Any] = {
 @handler(BlockEnd, **_SLICED)
 def evaluate_block(state, event, out):  # type: ignore[no-untyped-def]
     """What can be taken at the top of the next block."""
-    return _evaluate(state, out)
+    return _evaluate(state, event, out)
 
 
 @handler(TransactionEnd, **_SLICED)
 def evaluate_transaction(state, event, out):  # type: ignore[no-untyped-def]
     """What a backrun of this transaction could take."""
-    return _evaluate(state, out)
+    return _evaluate(state, event, out)
 
 
 @handler(UniswapV2Sync, **_SLICED)
 def evaluate_v2_sync(state, event, out):  # type: ignore[no-untyped-def]
     """Diagnostic: between two logs of one transaction nothing can be traded."""
-    return _evaluate(state, out)
+    return _evaluate(state, event, out)
 
 
 @handler(UniswapV3Swap, **_SLICED)
 def evaluate_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
     """Diagnostic, as `evaluate_v2_sync`."""
-    return _evaluate(state, out)
+    return _evaluate(state, event, out)
 
 
 @handler(UniswapV3Mint, **_SLICED)
 def evaluate_v3_mint(state, event, out):  # type: ignore[no-untyped-def]
     """Diagnostic, as `evaluate_v2_sync`."""
-    return _evaluate(state, out)
+    return _evaluate(state, event, out)
 
 
 @handler(UniswapV3Burn, **_SLICED)
 def evaluate_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
     """Diagnostic, as `evaluate_v2_sync`."""
-    return _evaluate(state, out)
+    return _evaluate(state, event, out)
 
 
 def arbitrage_handlers(evaluate: str) -> tuple[Handler, ...]:

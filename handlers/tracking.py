@@ -160,13 +160,14 @@ def _enter(state: Any, event: Any) -> None:
     pair["pool_count"] += np.uint32(1)
 
 
-@handler(PoolIncomplete, tables=[pools, chain])
+@handler(PoolIncomplete, tables=[pools, chain, market])
 def on_pool_incomplete(state, event, out):  # type: ignore[no-untyped-def]
     """One pool's state is no longer certain, or (NO_ID) that of all."""
     if event["pool"] == NO_ID:
         row(state.chain, 0)["epoch"] += np.uint32(1)
     else:
         row(state.pools, event["pool"])["flags"] &= np.uint32(_LOSES_STATE)
+        row(state.market, event["pool"])["sequence"] = np.uint64(event["sequence"])
 
 
 @handler(UniswapV2State, tables=[pools, market])
