@@ -2,8 +2,8 @@
 
 All writes go through `row`, so that what a write costs is decided when the loop is compiled, not while it runs. The
 variants are classes of table view: `PlainView` trusts the index, `CheckedView` (setting `enable_bounds_checking`)
-reports a bad one and hands out a scratch row, `ReadOnlyView` (tables of other modules) has no `row` at all: a handler
-that tries does not compile. Each function below has a plain Python body and an `@overload` that picks by view class.
+reports a bad one and hands out a scratch row, `ReadOnlyView` (tables of other modules) refuses all that writes: a
+handler that tries does not compile. Each function below has a plain Python body and an `@overload` that picks by view class.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT32 = np.uint64(32)
 _SHIFT29 = np.uint64(29)
 _LOW32 = np.uint64(0xFFFFFFFF)
+_NOT_YOURS = "this table belongs to another module: read it with `read`, or list it in tables=[...]"
 
 
 class PlainView(NamedTuple):
@@ -65,7 +66,7 @@ def row(table: Any, index: Any) -> Any:
     scratch row and the event fails with ROW_OUT_OF_BOUNDS.
     """
     if isinstance(table, ReadOnlyView):
-        raise TypeError("this table belongs to another module: read it with `read`, or list it in tables=[...]")
+        raise TypeError(_NOT_YOURS)
     return _checked_row(table, index) if isinstance(table, CheckedView) else table.rows[np.int64(index)]
 
 
@@ -76,9 +77,7 @@ def _row(table: Any, index: Any) -> Any:
     if _is(table, CheckedView):
         return lambda table, index: _checked_row(table, index)
     if _is(table, ReadOnlyView):
-        raise numba.errors.TypingError(
-            "this table belongs to another module: read it with `read`, or list it in tables=[...]"
-        )
+        raise numba.errors.TypingError(_NOT_YOURS)
     return None
 
 
@@ -96,6 +95,19 @@ def _read(table: Any, index: Any) -> Any:
     return None
 
 
+def _own(table: Any) -> None:
+    """Refuse a table of another module; says nothing and costs nothing for one's own."""
+    if isinstance(table, ReadOnlyView):
+        raise TypeError(_NOT_YOURS)
+
+
+@overload(_own, strict=False)
+def _compiled_own(table: Any) -> Any:
+    if _is(table, ReadOnlyView):
+        raise numba.errors.TypingError(_NOT_YOURS)
+    return lambda table: None
+
+
 @inline
 def _checked_row(table, index):  # type: ignore[no-untyped-def]
     capacity = table.meta[0]["capacity"]
@@ -108,7 +120,9 @@ def _checked_row(table, index):  # type: ignore[no-untyped-def]
 
 @inline
 def _pack(first, second):  # type: ignore[no-untyped-def]
-    return ((np.uint64(first) & _LOW32) << _SHIFT32) | (np.uint64(second) & _LOW32)
+    # By way of int64, which takes a negative tick in plain Python too.
+    high, low = np.uint64(np.int64(first)), np.uint64(np.int64(second))
+    return ((high & _LOW32) << _SHIFT32) | (low & _LOW32)
 
 
 @inline
@@ -142,6 +156,7 @@ def insert(table, first, second):  # type: ignore[no-untyped-def]
     it declared and the table is full, the event fails with TABLE_FULL and the scratch row is returned.
     The caller writes the key fields.
     """
+    _own(table)
     key = _pack(first, second)
     at = _bucket_of(table, key)
     found = table.buckets[at]["row"]
@@ -174,6 +189,7 @@ def remove(table, first, second):  # type: ignore[no-untyped-def]
 
     Backward-shift deletion (Knuth 6.4 R): no tombstones, so look-ups never slow down with age.
     """
+    _own(table)
     mask = table.meta[0]["bucket_mask"]
     hole = _bucket_of(table, _pack(first, second))
     gone = table.buckets[hole]["row"]
@@ -197,8 +213,27 @@ def remove(table, first, second):  # type: ignore[no-untyped-def]
 
 
 @inline
+def assign(target, source):  # type: ignore[no-untyped-def]
+    """Copy a byte string or limbs from one row's field to another's of the same length.
+
+    Handlers are compiled without numba's reference counting (an atomic increment for each array passed), and numba
+    can't compile the slice in `target[:] = source` without it.
+    """
+    for k in range(len(target)):
+        target[k] = source[k]
+
+
+@inline
+def assign_at(target, offset, source):  # type: ignore[no-untyped-def]
+    """Copy all of `source` into `target` from `offset` on."""
+    for k in range(len(source)):
+        target[offset + k] = source[k]
+
+
+@inline
 def claim_id(table, index):  # type: ignore[no-untyped-def]
     """Take a dense id into use; returns whether the table has a row for it (else the event fails with TABLE_FULL)."""
+    _own(table)
     meta = table.meta[0]
     at = np.int64(index)
     if at < 0 or at >= meta["capacity"]:

@@ -35,7 +35,10 @@ class Handler:
         max_inserts: Mapping[Table, int],
         slices: bool,
     ) -> None:
-        assert isinstance(function, types.FunctionType)
+        if not isinstance(function, types.FunctionType):
+            raise DefinitionError(
+                f"@handler: needs a plain function, not {function!r}; it is compiled for you"
+            )
         self.function, self.message, self.tables = function, message, tuple(tables)
         self.max_outputs, self.max_inserts, self.slices = max_outputs, dict(max_inserts), slices
         self.name = function.__name__
@@ -49,8 +52,8 @@ class Handler:
         where = f"handler {self.name}"
         if len(inspect.signature(self.function).parameters) != 3:
             raise DefinitionError(f"{where}: must take exactly (state, event, out)")
-        if not isinstance(self.message, MessageType):
-            raise DefinitionError(f"{where}: the first argument of @handler must be a message type, not {self.message!r}")
+        if self.slices and not self.returns_status:
+            raise DefinitionError(f"{where}: a sliced handler must return a status, AGAIN or OK")
         if self.max_outputs < 0 or any(n < 1 for n in self.max_inserts.values()):
             raise DefinitionError(f"{where}: max_outputs must be >= 0 and every max_inserts >= 1")
         for table in self.max_inserts:
@@ -87,6 +90,9 @@ def handler(
     ------
     DefinitionError : a declaration that can't work.
     """
+
+    if not isinstance(message, MessageType):
+        raise DefinitionError(f"@handler: the first argument must be a message type, not {message!r}")
 
     def declare(function: Callable[..., Any]) -> Handler:
         if isinstance(max_inserts, Mapping):

@@ -36,28 +36,32 @@ class HandlerSet:
 
     Raises
     ------
-    DefinitionError : two messages under one id, two tables of one name, a table written by two modules.
+    DefinitionError : two messages under one id, two tables of one name, a table written by two modules, a handler that
+        emits without declaring it or that would never run.
     """
 
     def __init__(
-        self, handlers: Sequence[Handler], *, extra_tables: Iterable[Table] = (), inputs: Iterable[MessageType] = ()
+        self,
+        handlers: Sequence[Handler],
+        *,
+        extra_tables: Iterable[Table] = (),
+        inputs: Iterable[MessageType] = (),
     ) -> None:
         self.handlers = tuple(handlers)
         self.tables = _distinct_tables([*(t for h in self.handlers for t in h.tables), *extra_tables])
         self.closures = [identity.close([h]) for h in self.handlers]
-        self.emits = [_emitted(h, c.messages.values()) for h, c in zip(self.handlers, self.closures, strict=True)]
-        self.outputs: list[MessageType] = []
-        for message in sorted((m for e in self.emits for m in e), key=lambda m: m.type_id):
-            if message not in self.outputs:
-                self.outputs.append(message)
-        emitted = {m.type_id for m in self.outputs}
-        self.inputs: list[MessageType] = []
-        for message in [*(h.message for h in self.handlers), *inputs]:
-            if message.type_id not in emitted and message not in self.inputs:
-                self.inputs.append(message)
-        self.inputs.sort(key=lambda m: m.type_id)
-        check_distinct([*self.inputs, *self.outputs])
+        self.emits = [
+            _emitted(h, c.messages.values()) for h, c in zip(self.handlers, self.closures, strict=True)
+        ]
+        emitted = [m for e in self.emits for m in e]
+        received = [*(h.message for h in self.handlers), *inputs]
+        check_distinct([*emitted, *received])
+        outputs = {m.type_id: m for m in emitted}
+        self.outputs = [outputs[k] for k in sorted(outputs)]
+        wanted = {m.type_id: m for m in received if m.type_id not in outputs}
+        self.inputs = [wanted[k] for k in sorted(wanted)]
         _check_owners(self.handlers)
+        _check_receivers(self.handlers, self.emits)
 
     def stages(self, message: MessageType) -> list[Stage]:
         """The handlers that an input of this type can reach, in order."""
@@ -101,7 +105,25 @@ class HandlerSet:
 
 
 def _emitted(h: Handler, reached: Iterable[MessageType]) -> list[MessageType]:
-    return [m for m in reached] if h.max_outputs else []
+    found = list(reached)
+    if found and not h.max_outputs:
+        raise DefinitionError(
+            f"handler {h.name}: emits {found[0].name} but declares no max_outputs; say how many it may emit for one event"
+        )
+    return found
+
+
+def _check_receivers(handlers: Sequence[Handler], emits: Sequence[Sequence[MessageType]]) -> None:
+    """Refuse a handler that would never run: its message is an output, and only of later handlers or its own."""
+    emitted = {m.type_id for e in emits for m in e}
+    earlier: set[int] = set()
+    for h, e in zip(handlers, emits, strict=True):
+        if h.message.type_id in emitted - earlier:
+            raise DefinitionError(
+                f"handler {h.name}: takes {h.message.name}, which is emitted by itself or by handlers after it only: "
+                "move it behind the one that emits it"
+            )
+        earlier |= {m.type_id for m in e}
 
 
 def _distinct_tables(tables: list[Table]) -> list[Table]:

@@ -5,13 +5,20 @@ purpose: a needless compile costs seconds, a stale one replays old answers (numb
 imported modules). *Semantic identity*: syntax trees of the functions reached, without comments, docstrings and
 positions, and the constants; it goes into journals and reports, so that reformatting a file changes nothing.
 
-A function reaches what its code names: globals, closure cells, defaults, attributes of modules. `@overload` and
+A function reaches what its code names: globals, closure cells, defaults, attributes of modules; and what its
+decorators name, because a decorator may be handed the function that emits the machine code. `@overload` and
 `@intrinsic` bodies are not named by their users, so every one in a reached module counts as reached.
+
+The cache key's files are found through `import` statements as well as through namespaces: `from sizes import LIMIT`
+leaves only a number behind. Installed libraries are followed where code of theirs is reached, and not for being
+imported: a handler file may import a plotting library for its own tests.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
+import enum
 import functools
 import hashlib
 import platform
@@ -31,6 +38,8 @@ from disruptor.message import FieldType, MessageType
 
 #: Libraries that enter the key by version instead of by file.
 LIBRARIES = ("numba", "numpy", "llvmlite")
+_STANDARD_LIBRARY = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 _REGISTERING = {"overload", "intrinsic", "lower_constant", "overload_method", "overload_attribute"}
 
 
@@ -57,18 +66,44 @@ def close(roots: Iterable[Any]) -> Closure:
     """Walk from `roots` (functions, dispatchers, handlers) over everything their code names."""
     closure = Closure()
     pending = [f for f in map(python_function, roots) if f is not None]
+    seen: set[int] = set()
     while pending:
         function = pending.pop()
-        name = f"{function.__module__}.{function.__qualname__}"
-        if name in closure.functions or _library(function.__module__):
+        if id(function) in seen or _library(function.__module__):
             continue
+        seen.add(id(function))
+        name = _free_name(f"{function.__module__}.{function.__qualname__}", closure)
         closure.functions[name] = function
         module = sys.modules.get(function.__module__)
         if module is not None:
             pending.extend(_enter_module(module, closure))
         for where, value in _named_values(function):
             _take(f"{name}:{where}", value, closure, pending)
+        pending.extend(_decorating(function))
     return closure
+
+
+def _free_name(name: str, closure: Closure) -> str:
+    """Lambdas, and closures of one factory, share a qualified name: later ones get a number."""
+    free, count = name, 1
+    while free in closure.functions:
+        count += 1
+        free = f"{name}#{count}"
+    return free
+
+
+def _decorating(function: types.FunctionType) -> list[types.FunctionType]:
+    """The functions that a function's decorators name."""
+    path = function.__code__.co_filename
+    if not Path(path).is_file():
+        return []
+    found = []
+    for node in _function_index(path, _stamp(path)).get(function.__code__.co_firstlineno, ()):
+        for decorator in getattr(node, "decorator_list", ()):
+            names = sorted({n.id for n in ast.walk(decorator) if isinstance(n, ast.Name)})
+            values = (python_function(function.__globals__.get(name)) for name in names)
+            found += [value for value in values if value is not None]
+    return found
 
 
 def _take(where: str, value: Any, closure: Closure, pending: list[types.FunctionType]) -> None:
@@ -80,6 +115,11 @@ def _take(where: str, value: Any, closure: Closure, pending: list[types.Function
         closure.constants[where] = f"message {value.schema_hash:016x}"
     elif isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
         closure.constants[where] = f"namedtuple {value.__qualname__}{value._fields}"
+    elif isinstance(value, type) and issubclass(value, enum.Enum):
+        closure.constants[where] = f"enum {value.__qualname__} {[(m.name, repr(m.value)) for m in value]}"
+    elif isinstance(value, (tuple, list)) and any(_constant_text(v) is None for v in value):
+        for at, part in enumerate(value):
+            _take(f"{where}[{at}]", part, closure, pending)
     else:
         text = _constant_text(value)
         if text is not None:
@@ -90,11 +130,18 @@ def _constant_text(value: Any) -> str | None:
     if isinstance(value, np.ndarray):
         digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
         return f"array {value.dtype.str} {value.shape} {digest}"
-    if isinstance(value, (bool, int, float, complex, str, bytes, np.generic, np.dtype, FieldType, type(None))):
+    if isinstance(
+        value, (bool, int, float, complex, str, bytes, np.generic, np.dtype, FieldType, type(None))
+    ):
         return f"{type(value).__name__} {value!r}"
-    if isinstance(value, (tuple, frozenset)):
-        parts = [_constant_text(v) for v in (value if isinstance(value, tuple) else sorted(value, key=repr))]
-        return f"{type(value).__name__} {parts}"
+    if isinstance(value, (tuple, list, set, frozenset)):
+        parts = [
+            _constant_text(v)
+            for v in (value if isinstance(value, (tuple, list)) else sorted(value, key=repr))
+        ]
+        return None if None in parts else f"{type(value).__name__} {parts}"
+    if isinstance(value, dict):
+        return _constant_text(tuple(value.items()))
     return None
 
 
@@ -104,15 +151,31 @@ def _named_values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     for name in sorted(names & scope.keys()):
         value = scope[name]
         if isinstance(value, types.ModuleType):
-            if not _library(value.__name__):
-                for attribute in sorted(names & vars(value).keys()):
-                    yield f"{name}.{attribute}", getattr(value, attribute)
+            yield from _module_values(name, value, names)
         else:
             yield name, value
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         yield f"closure {name}", cell.cell_contents
     for i, value in enumerate(function.__defaults__ or ()):
         yield f"default {i}", value
+    for name, value in sorted((function.__kwdefaults__ or {}).items()):
+        yield f"default {name}", value
+
+
+def _module_values(prefix: str, module: types.ModuleType, names: set[str]) -> Iterator[tuple[str, Any]]:
+    """What of a module (and of modules in it: `package.module.CONSTANT`) the code can mean by these names."""
+    pending, seen = [(prefix, module)], {module.__name__}
+    while pending:
+        where, inner = pending.pop()
+        if _library(inner.__name__):
+            continue
+        for attribute in sorted(names & vars(inner).keys()):
+            value = getattr(inner, attribute)
+            if not isinstance(value, types.ModuleType):
+                yield f"{where}.{attribute}", value
+            elif value.__name__ not in seen:
+                seen.add(value.__name__)
+                pending.append((f"{where}.{attribute}", value))
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -131,7 +194,7 @@ def _enter_module(module: types.ModuleType, closure: Closure) -> list[types.Func
     if not path or not path.endswith(".py"):
         return []
     found = []
-    for node in _file_syntax(path, _stamp(path)).body:
+    for node in ast.walk(_file_syntax(path, _stamp(path))):
         if isinstance(node, ast.FunctionDef) and any(_registers(d) for d in node.decorator_list):
             value = python_function(vars(module).get(node.name))
             if value is not None:
@@ -147,8 +210,18 @@ def _registers(decorator: ast.expr) -> bool:
 
 
 def _library(name: str) -> bool:
+    """Whether a module is Python's own or enters by version. A user's file may be called like one of Python's."""
     root = name.partition(".")[0]
-    return root in LIBRARIES or root in sys.stdlib_module_names
+    if root in LIBRARIES:
+        return True
+    path = getattr(sys.modules.get(name), "__file__", None)
+    return root in sys.stdlib_module_names and (path is None or path.startswith(_STANDARD_LIBRARY))
+
+
+def _installed(name: str) -> bool:
+    """Whether a module was installed as a distribution, rather than being a user's own file."""
+    path = getattr(sys.modules.get(name), "__file__", None) or ""
+    return path.startswith(_INSTALLED)
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -162,42 +235,46 @@ def _file_syntax(path: str, stamp: tuple[int, int]) -> ast.Module:
 
 
 @functools.lru_cache(maxsize=512)
-def _function_index(path: str, stamp: tuple[int, int]) -> dict[int, str]:
-    """First line (of decorators too) of each function in a file -> its normalised syntax."""
-    index: dict[int, str] = {}
+def _function_index(path: str, stamp: tuple[int, int]) -> dict[int, list[ast.FunctionDef | ast.Lambda]]:
+    """The functions and lambdas of a file by first line, decorators included: one line may begin several."""
+    index: dict[int, list[ast.FunctionDef | ast.Lambda]] = {}
     for node in ast.walk(_file_syntax(path, stamp)):
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             decorators = getattr(node, "decorator_list", [])
-            index[min([node.lineno, *(d.lineno for d in decorators)])] = _syntax_text(node)
+            index.setdefault(min([node.lineno, *(d.lineno for d in decorators)]), []).append(node)
     return index
 
 
+def _source_text(function: types.FunctionType) -> str | None:
+    """Normalised syntax of a function; of several on its line those of its name. None where there is no file."""
+    code = function.__code__
+    if not Path(code.co_filename).is_file():
+        return None
+    found = _function_index(code.co_filename, _stamp(code.co_filename)).get(code.co_firstlineno, [])
+    named = [node for node in found if getattr(node, "name", "<lambda>") == code.co_name]
+    return "\n".join(map(_syntax_text, named)) or None
+
+
 def _syntax_text(node: ast.AST) -> str:
-    """Syntax without positions and docstrings, the same on every Python version."""
-    if isinstance(node, ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
-        node = ast.FunctionDef(
-            name=node.name,
-            args=node.args,
-            body=node.body[1:] or [ast.Pass()],
-            decorator_list=node.decorator_list,
-            returns=None,
-            type_params=[],
-        )
-        ast.fix_missing_locations(node)
-    return ast.unparse(node)
+    """Syntax without comments, positions and docstrings."""
+    bare = copy.deepcopy(node)
+    for inner in ast.walk(bare):
+        if isinstance(inner, ast.FunctionDef) and ast.get_docstring(inner, clean=False) is not None:
+            inner.body = inner.body[1:] or [ast.Pass()]
+    return ast.unparse(bare)
 
 
 def semantic_identity(closure: Closure, extra: Iterable[str] = ()) -> str:
     """Hex SHA-256 over the syntax of all functions reached, the constants, and `extra` (schemas, settings)."""
-    digest = hashlib.sha256(b"disruptor semantic identity 1")
-    for name, function in sorted(closure.functions.items()):
-        path = function.__code__.co_filename
-        text = None
-        if Path(path).is_file():
-            text = _function_index(path, _stamp(path)).get(function.__code__.co_firstlineno)
-        digest.update(f"\0F{_portable(name)}\0{text or _code_text(function.__code__)}".encode())
-    for name, text in sorted(closure.constants.items()):
-        digest.update(f"\0C{_portable(name)}\0{text}".encode())
+    digest = hashlib.sha256(b"disruptor semantic identity 2")
+    functions = (
+        f"\0F{_portable(name)}\0{_source_text(f) or _code_text(f.__code__)}"
+        for name, f in closure.functions.items()
+    )
+    constants = (f"\0C{_portable(name)}\0{text}" for name, text in closure.constants.items())
+    # Sorted as text: a user's file stands under a name that its folder decides.
+    for item in (*sorted(functions), *sorted(constants)):
+        digest.update(item.encode())
     for item in extra:
         digest.update(f"\0X{item}".encode())
     return digest.hexdigest()
@@ -229,23 +306,43 @@ def cache_key(closure: Closure, extra: Iterable[str] = ()) -> str:
 
 
 def _import_closure(roots: Iterable[types.ModuleType]) -> set[str]:
-    """Names of all modules that the roots' namespaces lead to, libraries and packages' own `__init__` apart."""
+    """Names of all modules that the roots' namespaces and imports lead to, libraries apart."""
     seen: set[str] = set()
     pending = [m.__name__ for m in roots]
+    reached = {name.partition(".")[0] for name in pending}
     while pending:
         name = pending.pop()
         module = sys.modules.get(name)
         if module is None or name in seen or _library(name):
             continue
+        if _installed(name) and name.partition(".")[0] not in reached:
+            continue
         seen.add(name)
+        pending.extend(_imported(module))
         for value in list(vars(module).values()):
-            if isinstance(value, types.ModuleType):
-                pending.append(value.__name__)
-            else:
-                owner = getattr(value, "__module__", None)
-                if isinstance(owner, str):
-                    pending.append(owner)
+            owner = (
+                value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+            )
+            if isinstance(owner, str):
+                pending.append(owner)
     return seen
+
+
+def _imported(module: types.ModuleType) -> set[str]:
+    """Names that a module's import statements can mean as modules, wherever in the file they stand."""
+    path = getattr(module, "__file__", None)
+    if not path or not path.endswith(".py") or not Path(path).is_file():
+        return set()
+    package = (module.__package__ or "").split(".")
+    found: set[str] = set()
+    for node in ast.walk(_file_syntax(path, _stamp(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
 
 
 @functools.lru_cache(maxsize=1)
@@ -253,12 +350,13 @@ def environment() -> tuple[str, ...]:
     """Versions and CPU that compiled code depends on. Recorded and warned about, never part of the semantic identity."""
     from llvmlite import binding
 
+    config: Any = numba.config
     return (
         f"python {platform.python_version()} {sysconfig.get_config_var('SOABI')}",
         f"numba {numba.__version__}",
         f"numpy {np.__version__}",
         f"llvmlite {llvmlite.__version__}",
         f"cpu {binding.get_host_cpu_name()}",
-        f"boundscheck {numba.config.BOUNDSCHECK}",
-        f"opt {numba.config.OPT}",
+        f"boundscheck {config.BOUNDSCHECK}",
+        f"opt {config.OPT}",
     )

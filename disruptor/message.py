@@ -19,7 +19,10 @@ A layout never changes: a changed message is a new type id.
 from __future__ import annotations
 
 import hashlib
+import keyword
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,9 +39,13 @@ HEADER_FIELDS: tuple[tuple[str, str], ...] = (
 )
 HEADER_SIZE = 32
 DEFAULT_SLOT_SIZE = 192
-#: Ids below this one are the engine's.
+#: Ids below this one are the engine's, declared with `built_in_message`.
 FIRST_USER_TYPE_ID = 1000
 MAX_TYPE_ID = 4095
+#: A header field under which a slot hides the payload's field of the same name: no payload may use these.
+_HIDDEN_HEADER_NAMES = frozenset(f"header_{name}" for name, _ in HEADER_FIELDS)
+#: Parts of a handler's `out` that are not messages.
+_OUTPUT_PARTS = frozenset({"cell", "fault", "headers", "words", "mask", "capacity"})
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,27 @@ def byte_string(length: int) -> FieldType:
     return FieldType(f"bytes{length}", "<u1", length, 1)
 
 
-def layout_c(fields: dict[str, FieldType]) -> tuple[dict[str, int], int, int]:
+def is_name(name: object) -> bool:
+    """Whether a declaration may use this as a name: an identifier, no keyword, no leading underscore."""
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_"
+
+
+def check_fields(owner: str, fields: Mapping[str, FieldType]) -> None:
+    """Refuse an empty field list, names that Python could not write, and types that are none."""
+    if not isinstance(fields, Mapping) or not fields:
+        raise DefinitionError(f"{owner}: needs at least one field: a mapping of names to field types")
+    for name, kind in fields.items():
+        if not is_name(name):
+            raise DefinitionError(
+                f"{owner}: field {name!r}: the name must be an identifier, not a keyword, without leading _"
+            )
+        if not isinstance(kind, FieldType):
+            raise DefinitionError(
+                f"{owner}: field {name}: {kind!r} is no field type (u8..u256, i8..i256, f32, f64, byte_string(n))"
+            )
+
+
+def layout_c(fields: Mapping[str, FieldType]) -> tuple[dict[str, int], int, int]:
     """Offsets, total size and alignment of a C struct with these fields."""
     offsets: dict[str, int] = {}
     end, alignment = 0, 1
@@ -101,21 +128,20 @@ class MessageType:
     Attributes
     ----------
     name, type_id : str, int
-    fields : dict of field name to FieldType, in layout order
+    fields : read-only mapping of field name to FieldType, in layout order
     dtype : numpy dtype of the payload, with C offsets
-    schema_hash : 64-bit int over name, id, fields and offsets
+    schema_hash : 64-bit int over name, id, fields, offsets and `counted`
     counted : whether the message counts as an event in reports (boundaries and transfers do not)
     """
 
-    def __init__(self, name: str, type_id: int, fields: dict[str, FieldType], *, counted: bool = True) -> None:
-        if not name.isidentifier():
-            raise DefinitionError(f"message {name!r}: the name must be an identifier")
-        if not 0 < type_id <= MAX_TYPE_ID:
-            raise DefinitionError(f"message {name}: type id {type_id} is outside 1..{MAX_TYPE_ID}")
-        if not fields:
-            raise DefinitionError(f"message {name}: needs at least one field")
-        self.name, self.type_id, self.fields, self.counted = name, type_id, dict(fields), counted
-        self.offsets, self.size, self.alignment = layout_c(self.fields)
+    def __init__(
+        self, name: str, type_id: int, fields: Mapping[str, FieldType], *, counted: bool = True
+    ) -> None:
+        _check_declaration(name, type_id, fields)
+        self.name, self.type_id, self.counted = name, type_id, counted
+        self.fields: Mapping[str, FieldType] = MappingProxyType(dict(fields))
+        offsets, self.size, self.alignment = layout_c(self.fields)
+        self.offsets: Mapping[str, int] = MappingProxyType(offsets)
         self.dtype: np.dtype[Any] = np.dtype(
             {
                 "names": list(fields),
@@ -126,6 +152,7 @@ class MessageType:
             align=True,
         )
         text = f"{name}:{type_id}:" + ",".join(f"{f}:{k.name}@{self.offsets[f]}" for f, k in fields.items())
+        text += f":counted={bool(counted)}"
         self.schema_hash = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
     def slot_dtype(self, slot_size: int = DEFAULT_SLOT_SIZE) -> np.dtype[Any]:
@@ -167,7 +194,40 @@ class MessageType:
         return f"<message {self.name} id={self.type_id} {self.size} bytes>"
 
 
-def message(name: str, type_id: int, fields: dict[str, FieldType], *, counted: bool = True) -> MessageType:
+def _check_declaration(name: str, type_id: int, fields: Mapping[str, FieldType]) -> None:
+    if not is_name(name):
+        raise DefinitionError(
+            f"message {name!r}: the name must be an identifier, not a keyword, without leading _"
+        )
+    if name in _OUTPUT_PARTS:
+        raise DefinitionError(
+            f"message {name}: the name is taken by a part of a handler's `out`; choose another"
+        )
+    if isinstance(type_id, bool) or not isinstance(type_id, int):
+        raise DefinitionError(f"message {name}: the type id must be an integer, not {type_id!r}")
+    if not 0 < type_id <= MAX_TYPE_ID:
+        raise DefinitionError(f"message {name}: type id {type_id} is outside 1..{MAX_TYPE_ID}")
+    check_fields(f"message {name}", fields)
+    hidden = sorted(_HIDDEN_HEADER_NAMES & fields.keys())
+    if hidden:
+        raise DefinitionError(
+            f"message {name}: field {hidden[0]}: the name is kept for the slot's header; choose another"
+        )
+
+
+def built_in_message(
+    name: str, type_id: int, fields: Mapping[str, FieldType], *, counted: bool = True
+) -> MessageType:
+    """Declare one of the engine's own messages, whose ids lie below `FIRST_USER_TYPE_ID`; else as `message`."""
+    declared = MessageType(name, type_id, fields, counted=counted)
+    if type_id >= FIRST_USER_TYPE_ID:
+        raise DefinitionError(
+            f"message {name}: type id {type_id} is a user's; the engine's are 1..{FIRST_USER_TYPE_ID - 1}"
+        )
+    return declared
+
+
+def message(name: str, type_id: int, fields: Mapping[str, FieldType], *, counted: bool = True) -> MessageType:
     """Declare a message type.
 
     Parameters
@@ -185,7 +245,13 @@ def message(name: str, type_id: int, fields: dict[str, FieldType], *, counted: b
     >>> tick.dtype.fields["price"][1], tick.size
     (16, 32)
     """
-    return MessageType(name, type_id, fields, counted=counted)
+    declared = MessageType(name, type_id, fields, counted=counted)
+    if type_id < FIRST_USER_TYPE_ID:
+        raise DefinitionError(
+            f"message {name}: type ids below {FIRST_USER_TYPE_ID} are the engine's; "
+            f"choose one in {FIRST_USER_TYPE_ID}..{MAX_TYPE_ID}"
+        )
+    return declared
 
 
 def check_distinct(messages: list[MessageType]) -> None:

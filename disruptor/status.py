@@ -46,9 +46,9 @@ def describe(status: int) -> str:
 
     >>> describe(5)
     'TABLE_FULL'
-    >>> describe(1003)
-    'handler status 1003'
+    >>> describe(1000)
+    'handler status 1000'
     """
-    if status > USER_STATUS:
+    if status >= USER_STATUS:
         return f"handler status {status}"
     return NAMES.get(status, f"status {status}")

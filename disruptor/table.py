@@ -15,6 +15,7 @@ capacities and the layout of hash tables never show.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor.errors import DefinitionError
-from disruptor.message import FieldType, layout_c
+from disruptor.message import FieldType, check_fields, is_name, layout_c
 
 META_DTYPE = np.dtype(
     [
@@ -36,6 +37,8 @@ META_DTYPE = np.dtype(
     align=True,
 )
 BUCKET_DTYPE = np.dtype([("key", "<u8"), ("row", "<i8")], align=True)  # row = -1: empty
+#: What a reference's canonical form has room for.
+MAX_IDENTITY_BYTES = 32
 #: `links[row]` of a live hashed row; other values link the free list.
 LIVE = -2
 
@@ -68,7 +71,7 @@ class Table:
     def __init__(
         self,
         name: str,
-        fields: dict[str, FieldType],
+        fields: Mapping[str, FieldType],
         *,
         key: str | tuple[str, ...] | None = None,
         capacity: int | None = None,
@@ -77,17 +80,29 @@ class Table:
         scope: str = "owned",
         rollback: str = "chain",
     ) -> None:
-        if not name.isidentifier() or not fields:
-            raise DefinitionError(f"table {name!r}: needs an identifier as name and at least one field")
+        if not is_name(name):
+            raise DefinitionError(
+                f"table {name!r}: the name must be an identifier, not a keyword, without leading _"
+            )
+        check_fields(f"table {name}", fields)
         if scope not in ("owned", "replicated") or rollback not in ("chain", "engine"):
             raise DefinitionError(f"table {name}: scope is owned|replicated, rollback is chain|engine")
         if isinstance(key, tuple):
-            bad = [k for k in key if k not in fields or fields[k].dtype.itemsize != 4]
+            bad = [
+                k for k in key if k not in fields or fields[k].base not in ("<u4", "<i4") or fields[k].count
+            ]
             if not 1 <= len(key) <= 2 or bad:
-                raise DefinitionError(f"table {name}: the key must be one or two 32-bit fields of the table, not {key}")
-        if identity is not None and identity not in fields:
-            raise DefinitionError(f"table {name}: identity field {identity!r} is not a field")
-        self.name, self.fields, self.key, self.capacity = name, dict(fields), key, 1 if key is None else capacity
+                raise DefinitionError(
+                    f"table {name}: the key must be one or two 32-bit fields of the table, not {key}"
+                )
+        if identity is not None:
+            self._check_identity(name, fields, key, identity)
+        self.name, self.fields, self.key, self.capacity = (
+            name,
+            dict(fields),
+            key,
+            1 if key is None else capacity,
+        )
         self.identity, self.digest, self.scope, self.rollback = identity, digest, scope, rollback
         self.offsets, size, alignment = layout_c(self.fields)
         self.row_size = -(-size // max(alignment, 8)) * max(alignment, 8)
@@ -100,6 +115,16 @@ class Table:
             },
             align=True,
         )
+
+    @staticmethod
+    def _check_identity(name: str, fields: Mapping[str, FieldType], key: object, identity: str) -> None:
+        if not isinstance(key, str):
+            raise DefinitionError(f"table {name}: only a dense table (key='domain') has an identity")
+        kind = fields.get(identity)
+        if kind is None or kind.base != "<u1" or not 1 <= kind.count <= MAX_IDENTITY_BYTES:
+            raise DefinitionError(
+                f"table {name}: the identity {identity!r} must be a field of at most {MAX_IDENTITY_BYTES} raw bytes"
+            )
 
     @property
     def hashed(self) -> bool:

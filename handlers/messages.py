@@ -7,7 +7,22 @@ Ids are dense u32 numbers in order of registration; `NO_ID` means none.
 
 from __future__ import annotations
 
-from disruptor.message import FieldType, MessageType, byte_string, f32, f64, i32, i64, i128, i256, message, u32, u64, u128, u256
+from disruptor.message import (
+    FieldType,
+    MessageType,
+    byte_string,
+    f32,
+    f64,
+    i32,
+    i64,
+    i128,
+    i256,
+    u32,
+    u64,
+    u128,
+    u256,
+)
+from disruptor.message import built_in_message as message
 
 ADDRESS = byte_string(20)
 HASH = byte_string(32)
@@ -60,7 +75,9 @@ TransactionEnd = message(
     {"block_number": u64, "gas_price": u64, "transaction_index": u32, "log_count": u32, "tx_hash": HASH},
     counted=False,
 )
-BlockEnd = message("BlockEnd", 3, {"block_number": u64, "transaction_count": u32, "log_count": u32}, counted=False)
+BlockEnd = message(
+    "BlockEnd", 3, {"block_number": u64, "transaction_count": u32, "log_count": u32}, counted=False
+)
 PoolIncomplete = message(
     "PoolIncomplete",
     4,
@@ -69,7 +86,9 @@ PoolIncomplete = message(
     counted=False,
 )
 
-TokenRegistered = message("TokenRegistered", 10, {"token": u32, "decimals": u32, "address": ADDRESS}, counted=False)
+TokenRegistered = message(
+    "TokenRegistered", 10, {"token": u32, "decimals": u32, "address": ADDRESS}, counted=False
+)
 PoolRegistered = message(
     "PoolRegistered",
     11,
@@ -91,7 +110,9 @@ PoolSeen = message("PoolSeen", 12, {"pool": u32, "reserved": u32, "address": ADD
 
 UniswapV2Sync = message("UniswapV2Sync", 20, _log(None, {"reserve0": u128, "reserve1": u128}))
 UniswapV2Swap = message(
-    "UniswapV2Swap", 21, _log(None, {"amount0_in": u128, "amount1_in": u128, "amount0_out": u128, "amount1_out": u128})
+    "UniswapV2Swap",
+    21,
+    _log(None, {"amount0_in": u128, "amount1_in": u128, "amount0_out": u128, "amount1_out": u128}),
 )
 UniswapV2Mint = message("UniswapV2Mint", 22, _log(None, {"amount0": u256, "amount1": u256}))
 UniswapV2Burn = message("UniswapV2Burn", 23, _log(None, {"amount0": u256, "amount1": u256}))
@@ -123,17 +144,29 @@ UniswapV3Flash = message(
 UniswapV3SetFeeProtocol = message(
     "UniswapV3SetFeeProtocol",
     36,
-    _log(None, {"fee_protocol0_old": u32, "fee_protocol1_old": u32, "fee_protocol0_new": u32, "fee_protocol1_new": u32}),
+    _log(
+        None,
+        {
+            "fee_protocol0_old": u32,
+            "fee_protocol1_old": u32,
+            "fee_protocol0_new": u32,
+            "fee_protocol1_new": u32,
+        },
+    ),
 )
 UniswapV3CollectProtocol = message(
     "UniswapV3CollectProtocol", 37, _log(None, {"amount0": u128, "amount1": u128})
 )
 UniswapV3IncreaseObservationCardinalityNext = message(
-    "UniswapV3IncreaseObservationCardinalityNext", 38, _log(None, {"cardinality_old": u32, "cardinality_new": u32})
+    "UniswapV3IncreaseObservationCardinalityNext",
+    38,
+    _log(None, {"cardinality_old": u32, "cardinality_new": u32}),
 )
 
 # State given with a pools file, as of a stated block and log.
-UniswapV2State = message("UniswapV2State", 40, {"pool": u32, "reserved": u32, "reserve0": u128, "reserve1": u128}, counted=False)
+UniswapV2State = message(
+    "UniswapV2State", 40, {"pool": u32, "reserved": u32, "reserve0": u128, "reserve1": u128}, counted=False
+)
 UniswapV3State = message(
     "UniswapV3State",
     41,
