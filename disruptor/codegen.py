@@ -103,7 +103,7 @@ class _Writer:
         self.put(f'Output = namedtuple("Output", {outputs!r})', "", "")
 
     def _signature(self) -> None:
-        self.put('@njit(nogil=True, error_model="numpy", fastmath=False, cache=True)')
+        self.put('@njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, cache=True)')
         self.put("def loop(control, cells, counts, headers, inputs, tables, outputs):")
         self.depth = 1
 

@@ -27,6 +27,7 @@ OUT_CELL_DTYPE = np.dtype(
         ("sequence", "<i8"),  # of the causing event
         ("event_time_ns", "<i8"),
         ("ordinal", "<i8"),
+        ("stride", "<i8"),  # 64-bit words of a slot
         ("handler", "<u4"),
         ("padding", "<u4"),
     ],
@@ -94,7 +95,9 @@ def _next_slot(out, type_id):  # type: ignore[no-untyped-def]
     else:
         out.fault[0] = TOO_MANY_OUTPUTS
         at = cell["mask"] + 1
-    out.words[at] = np.uint64(0)
+    stride = cell["stride"]
+    for k in range(at * stride, at * stride + stride):
+        out.words[k] = np.uint64(0)
     header = out.headers[at]
     header["sequence"] = cell["sequence"]
     header["source_sequence"] = cell["ordinal"]

@@ -231,11 +231,11 @@ class _OutputRing:
         self.capacity = capacity
         self.slots = allocate((capacity + 1) * slot_size).reshape(capacity + 1, slot_size)
         self.cell = np.zeros(1, OUT_CELL_DTYPE)
-        self.cell[0]["mask"] = capacity - 1
+        self.cell[0]["mask"], self.cell[0]["stride"] = capacity - 1, slot_size // 8
         self.fault = np.zeros(8, np.int64)
         flat = self.slots.reshape(-1)
         views = tuple(flat.view(m.slot_dtype(slot_size)) for m in handlers.outputs)
-        words = flat.view(np.uint64).reshape(capacity + 1, slot_size // 8)
+        words = flat.view(np.uint64)
         ordinals = np.zeros(max(1, len(handlers.handlers)), np.int64)
         self.arrays = (self.cell, self.fault, ordinals, flat.view(header_dtype(slot_size)), words, *views)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import find, insert, read, remove, row
+from disruptor.access import assign_at, find, insert, read, remove, row
 from disruptor.emit import emit
 from disruptor.handler import Handler, handler
 from disruptor.handlers.messages import (
@@ -201,8 +201,8 @@ def _report(state: Any, out: Any, a: Any, b: Any, exact: Any, opening: Any) -> N
     c = read(state.chain, 0)
     o = emit(out, ArbitrageOpportunity)
     o["flags"] = np.uint16(FLAG_SCREENED | FLAG_OPENING if opening else FLAG_SCREENED)
-    o["token_pair"][:20] = directory["token0_address"]
-    o["token_pair"][20:] = directory["token1_address"]
+    assign_at(o["token_pair"], 0, directory["token0_address"])
+    assign_at(o["token_pair"], 20, directory["token1_address"])
     o["venue_a"] = a
     o["venue_b"] = b
     o["price_diff"] = spread_to_bps(exact)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import read, row
+from disruptor.access import assign, read, row
 from disruptor.emit import emit
 from disruptor.handler import handler
 from disruptor.handlers.fixed_point import negate128
@@ -42,15 +42,15 @@ def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) 
     """Fill what does not depend on amounts."""
     directory = read(state.pool_directory, event["pool"])
     swap["protocol_id"] = directory["kind"]
-    swap["pool_address"][:] = directory["address"]
+    assign(swap["pool_address"], directory["address"])
     if zero_for_one:
-        swap["token0"][:] = directory["token0_address"]
-        swap["token1"][:] = directory["token1_address"]
+        assign(swap["token0"], directory["token0_address"])
+        assign(swap["token1"], directory["token1_address"])
     else:
-        swap["token0"][:] = directory["token1_address"]
-        swap["token1"][:] = directory["token0_address"]
+        assign(swap["token0"], directory["token1_address"])
+        assign(swap["token1"], directory["token0_address"])
     swap["block_number"] = read(state.chain, 0)["block_number"]
-    swap["tx_hash"][:] = event["tx_hash"]
+    assign(swap["tx_hash"], event["tx_hash"])
     swap["timestamp"] = np.uint64(event["event_time_ns"])
     swap["flags"] = np.uint16(flags | FLAG_GAS_PRICE_UNKNOWN | (event["flags"] & FLAG_TIME_UNKNOWN))
     row(state.swap_counters, 0)["emitted"] += np.uint64(1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import claim_id, insert, read, remove, row
+from disruptor.access import assign, claim_id, insert, read, remove, row
 from disruptor.handler import handler
 from disruptor.handlers.fixed_point import add_delta128, add_signed128, negate128
 from disruptor.handlers.messages import (
@@ -102,7 +102,7 @@ def on_block_start(state, event, out):  # type: ignore[no-untyped-def]
     c["base_fee"] = event["base_fee"]
     c["gas_used"] = event["gas_used"]
     c["gas_limit"] = event["gas_limit"]
-    c["block_hash"][:] = event["hash"]
+    assign(c["block_hash"], event["hash"])
 
 
 @handler(TokenRegistered, tables=[tokens], max_inserts=1)
@@ -110,7 +110,7 @@ def on_token_registered(state, event, out):  # type: ignore[no-untyped-def]
     """Give a token its row."""
     if claim_id(state.tokens, event["token"]):
         t = row(state.tokens, event["token"])
-        t["address"][:] = event["address"]
+        assign(t["address"], event["address"])
         t["decimals"] = event["decimals"]
 
 
@@ -118,7 +118,7 @@ def on_token_registered(state, event, out):  # type: ignore[no-untyped-def]
 def on_pool_seen(state, event, out):  # type: ignore[no-untyped-def]
     """Give an address that emits pool-like logs an id; nothing is known of it."""
     if claim_id(state.pool_directory, event["pool"]):
-        row(state.pool_directory, event["pool"])["address"][:] = event["address"]
+        assign(row(state.pool_directory, event["pool"])["address"], event["address"])
 
 
 @handler(PoolRegistered, tables=[pool_directory, pools, pairs], max_inserts={pool_directory: 1, pairs: 1})
@@ -139,10 +139,10 @@ def on_pool_registered(state, event, out):  # type: ignore[no-untyped-def]
 def _enter(state: Any, event: Any) -> None:
     pool = event["pool"]
     d = row(state.pool_directory, pool)
-    d["address"][:] = event["address"]
-    d["token0_address"][:] = event["token0_address"]
-    d["token1_address"][:] = event["token1_address"]
-    d["factory"][:] = event["factory"]
+    assign(d["address"], event["address"])
+    assign(d["token0_address"], event["token0_address"])
+    assign(d["token1_address"], event["token1_address"])
+    assign(d["factory"], event["factory"])
     d["tick_spacing"] = event["tick_spacing"]
     d["kind"] = event["kind"]
     at = insert(state.pairs, event["token0"], event["token1"])
