@@ -1,4 +1,4 @@
-"""A first handler: counts the `Sync` events of every V2 pool in a table of its own, and reports every fiftieth."""
+"""A first handler: counts the `Sync` events of every V2 pool in its own table, reports every fiftieth."""
 
 from disruptor.access import row
 from disruptor.emit import emit

@@ -35,7 +35,7 @@ def milestones() -> list[tuple[int, int, int]]:
 
 
 def replay(out: Path) -> dict[str, Any]:
-    """The command of examples/README.md, without the built-in searches: they would only take time to compile."""
+    """The command of examples/README.md, without swaps and arbitrage, which would take time to compile."""
     words = [
         "replay",
         str(STREAM),
