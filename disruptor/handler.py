@@ -11,6 +11,7 @@ is handled in full or not at all.
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 import textwrap
 import types
@@ -52,6 +53,10 @@ class Handler:
         where = f"handler {self.name}"
         if len(inspect.signature(self.function).parameters) != 3:
             raise DefinitionError(f"{where}: must take exactly (state, event, out)")
+        if self.returns_status and _returns_nothing(self.function):
+            raise DefinitionError(
+                f"{where}: returns a status on one path and nothing on another; return OK there"
+            )
         if self.slices and not self.returns_status:
             raise DefinitionError(f"{where}: a sliced handler must return a status, AGAIN or OK")
         if self.max_outputs < 0 or any(n < 1 for n in self.max_inserts.values()):
@@ -111,3 +116,20 @@ def _returns_value(function: types.FunctionType) -> bool:
     except (OSError, SyntaxError):
         return True
     return any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(tree))
+
+
+def _returns_nothing(function: types.FunctionType) -> bool:
+    """Whether a path through the function ends without a value."""
+    before = None
+    for step in dis.get_instructions(function):
+        if step.opname == "RETURN_CONST" and step.argval is None:
+            return True
+        if (
+            step.opname == "RETURN_VALUE"
+            and before
+            and before.opname == "LOAD_CONST"
+            and before.argval is None
+        ):
+            return True
+        before = step
+    return False

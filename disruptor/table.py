@@ -203,7 +203,8 @@ def plan_tables(tables: list[Table], capacities: dict[str, int]) -> tuple[list[P
                 take(8 * (capacity if table.hashed else 1)),
             )
         )
-    return plans, end
+    # An empty view has no address to align, so a set without tables gets a line as well.
+    return plans, max(end, _LINE_PAIR)
 
 
 def carve(memory: npt.NDArray[np.uint8], plan: Plan) -> TableArrays:
