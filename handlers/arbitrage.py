@@ -50,7 +50,7 @@ from disruptor.handlers.price import (
     spread_to_bps,
 )
 from disruptor.jit import jit
-from disruptor.message import f64, i64, u32, u64
+from disruptor.message import f64, i64, u32, u64, u128
 from disruptor.status import AGAIN, OK
 from disruptor.table import Table, ref
 
@@ -74,6 +74,17 @@ marked_pairs = Table(
         "open": u32,  # openings of this pair
     },
     key="pairs",
+    digest=False,
+)
+
+exact_prices = Table(
+    "exact_prices",
+    {
+        "mantissa": u128,
+        "exponent": i64,
+        "version": u64,  # `market.sequence` + 1 when computed
+    },
+    key="pools",
     digest=False,
 )
 
@@ -107,7 +118,7 @@ arbitrage_settings = Table(
 )
 
 _MARK = [marked_pairs, arbitrage_cursor]
-_EVALUATE = [marked_pairs, arbitrage_cursor, openings, arbitrage_settings]
+_EVALUATE = [marked_pairs, arbitrage_cursor, openings, exact_prices, arbitrage_settings]
 
 
 @jit
@@ -154,10 +165,18 @@ def _screen(state: Any, first: Any) -> bool:
 
 @jit
 def _price(state: Any, pool: Any) -> Any:
+    """A pool's exact price (see `disruptor.handlers.price`), computed once for each change of the pool."""
     p = read(state.pools, pool)
-    if p["kind"] == KIND_UNISWAP_V2:
-        return price_of_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
-    return price_of_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
+    cached = row(state.exact_prices, pool)
+    version = read(state.market, pool)["sequence"] + np.uint64(1)
+    if cached["version"] != version:
+        if p["kind"] == KIND_UNISWAP_V2:
+            price = price_of_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
+        else:
+            price = price_of_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
+        cached["mantissa"][1], cached["mantissa"][0], cached["exponent"] = price[0], price[1], np.int64(price[2])
+        cached["version"] = version
+    return cached["mantissa"][1], cached["mantissa"][0], cached["exponent"]
 
 
 @jit
@@ -173,15 +192,15 @@ def _compare(state: Any, a: Any, b: Any) -> Any:
     """(open, spread): whether buying at `a` and selling at `b` pays more than both fees, exactly."""
     if not (_tradable(state, a) and _tradable(state, b)):
         return False, np.int64(0)
-    if read(state.market, b)["bid"] < read(state.market, a)["ask"] * _MARGIN:
-        return False, np.int64(0)
     fee_a, fee_b = np.int64(read(state.pools, a)["fee"]), np.int64(read(state.pools, b)["fee"])
     status, value = spread(_price(state, a), fee_a, _price(state, b), fee_b)
-    if status != OK:
+    exact, pays = np.int64(value), value > 0
+    if status != OK or value < -1:
         return False, np.int64(0)
-    pays, exact = profitable(value, _fraction(state, a), fee_a, _fraction(state, b), fee_b)
-    least = read(state.arbitrage_settings, 0)["min_spread"]
-    return pays and exact >= least, np.int64(exact)
+    if value <= 0:  # too close for the mantissas: decide by cross-multiplication
+        pays, certain = profitable(exact, _fraction(state, a), fee_a, _fraction(state, b), fee_b)
+        exact = np.int64(certain)
+    return pays and exact >= read(state.arbitrage_settings, 0)["min_spread"], exact
 
 
 @jit
@@ -224,14 +243,14 @@ def _report(state: Any, out: Any, a: Any, b: Any, exact: Any, opening: Any) -> N
 @jit
 def _judge(state: Any, out: Any, pair: Any, a: Any, b: Any) -> Any:
     """Compare one ordered pair of pools, keep `openings` true, report; returns whether it was reported."""
-    is_open, exact = _compare(state, a, b)
     m = row(state.marked_pairs, pair)
-    at = find(state.openings, a, b)
+    may_pay = read(state.market, b)["bid"] > read(state.market, a)["ask"] * _MARGIN
+    is_open, exact = _compare(state, a, b) if may_pay else (False, np.int64(0))
     if not is_open:
-        if at >= 0:
-            remove(state.openings, a, b)
+        if m["open"] != 0 and remove(state.openings, a, b):
             m["open"] -= np.uint32(1)
         return False
+    at = find(state.openings, a, b)
     epoch = read(state.chain, 0)["epoch"]
     opening = at < 0 or read(state.openings, at)["epoch"] != epoch
     if at < 0:
