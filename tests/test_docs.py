@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 from dataclasses import fields
@@ -250,7 +251,18 @@ def test_links_to_decisions_resolve() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.compiled
+def test_the_readmes_import_gives_the_keys_on_the_page(tmp_path: Path) -> None:
+    words = next(w for w in command_lines(ROOT / "README.md") if w[1] == "import")[1:]
+    journal = words[words.index("--journal") + 1]
+    words = [str(tmp_path / w) if w == journal else _path(w) for w in words]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    section = sections(DOCS / "cli.md")["disruptor import"]
+    documented = [name for cell, _ in rows(section, "key") for name in codes(cell)]
+    assert sorted(json.loads(result.stdout)) == sorted(documented)
+
+
+@pytest.mark.slow
 def test_the_readme_shows_what_replay_prints() -> None:
     shown, printed = _run_from_readme("replay")
     # How fast it was, how memory was had and how the code was written differ; what came out does not.
@@ -278,10 +290,14 @@ def _run_from_readme(name: str, *extra: str) -> tuple[list[str], list[str]]:
     """What the README shows below its command, and what the command prints."""
     page = (ROOT / "README.md").read_text()
     words = next(w for w in command_lines(ROOT / "README.md") if w[1] == name)
-    words = [str(ROOT / w) if w.startswith("examples/") else w for w in words[1:]]
+    words = [_path(w) for w in words[1:]]
     result = CliRunner().invoke(app, [*words, *extra])
     assert result.exit_code == 0, result.output
     below = page.split(f"disruptor {name} ", 1)[1]
     return [line.strip() for line in below.splitlines()], [
         line.strip() for line in result.stdout.splitlines()
     ]
+
+
+def _path(word: str) -> str:
+    return str(ROOT / word) if word.startswith("examples/") else word
