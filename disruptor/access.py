@@ -1,62 +1,139 @@
-"""How handlers reach state: `read`, `row`, `find`, `insert`, `remove`.
+"""How handlers reach state: `read`, `row`, `find`, `insert`, `remove`, `claim_id`, `assign`.
 
-All writes go through `row`, so that what a write costs is decided when the loop is compiled, not while it runs. The
-variants are classes of table view: `PlainView` trusts the index, `CheckedView` (setting `enable_bounds_checking`)
-reports a bad one and hands out a scratch row, `ReadOnlyView` (tables of other modules) refuses all that writes: a
-handler that tries does not compile. Each function below has a plain Python body and an `@overload` that picks by view class.
+All writes go through `row`, so that what a write costs is decided when the loop is compiled, not while it runs. A table
+comes in three variants: *plain* trusts the index, *checked* (setting `enable_bounds_checking`) reports a bad one and hands
+out a scratch row, *foreign* (a table of another module) refuses all that writes: a handler that tries does not compile.
+
+The functions at the top are the only ones that know how a table is represented: as one address in compiled loops
+(`disruptor.references`), as named tuples of arrays elsewhere (`disruptor.views`). All others are built on them.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 from numba.extending import overload
 
+from disruptor import references
 from disruptor.jit import inline
+from disruptor.references import TableRef
 from disruptor.status import ROW_OUT_OF_BOUNDS, TABLE_FULL, TOO_MANY_INSERTS
 from disruptor.table import LIVE
+from disruptor.views import CheckedView, PlainView, ReadOnlyView
+
+__all__ = [
+    "CheckedView",
+    "PlainView",
+    "ReadOnlyView",
+    "assign",
+    "assign_at",
+    "claim_id",
+    "find",
+    "insert",
+    "read",
+    "remove",
+    "row",
+]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT32 = np.uint64(32)
 _SHIFT29 = np.uint64(29)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _NOT_YOURS = "this table belongs to another module: read it with `read`, or list it in tables=[...]"
+_VARIANTS = {PlainView: "plain", CheckedView: "checked", ReadOnlyView: "foreign"}
 
 
-class PlainView(NamedTuple):
-    """A table whose row indices are trusted."""
-
-    rows: Any
-    meta: Any
-    buckets: Any
-    links: Any
-    fault: Any
+def _variant(table: Any) -> str | None:
+    """The variant of a table's numba type; None for anything else."""
+    if isinstance(table, TableRef):
+        variant: str = table.declaration[1]
+        return variant
+    return _VARIANTS.get(getattr(table, "instance_class", None))  # type: ignore[arg-type]
 
 
-class CheckedView(NamedTuple):
-    """A table whose row indices and declared inserts are checked; a violation lands in `fault`."""
-
-    rows: Any
-    meta: Any
-    buckets: Any
-    links: Any
-    fault: Any
+def _row_at(table: Any, index: Any) -> Any:
+    return table.rows[index]
 
 
-class ReadOnlyView(NamedTuple):
-    """A table of another module: readable only."""
-
-    rows: Any
-    meta: Any
-    buckets: Any
-    links: Any
-    fault: Any
+@overload(_row_at, strict=False)
+def _compiled_row_at(table: Any, index: Any) -> Any:
+    if isinstance(table, TableRef):
+        return lambda table, index: references.row_at(table, index)
+    return lambda table, index: table.rows[index]
 
 
-def _is(view_type: Any, view_class: type) -> bool:
-    return getattr(view_type, "instance_class", None) is view_class
+def meta_of(table: Any) -> Any:
+    """The table's own numbers (`disruptor.table.META_DTYPE`)."""
+    return table.meta[0]
+
+
+@overload(meta_of, strict=False)
+def _compiled_meta_of(table: Any) -> Any:
+    if isinstance(table, TableRef):
+        return lambda table: references.meta_at(table, 0)
+    return lambda table: table.meta[0]
+
+
+def _bucket_at(table: Any, index: Any) -> Any:
+    return table.buckets[index]
+
+
+@overload(_bucket_at, strict=False)
+def _compiled_bucket_at(table: Any, index: Any) -> Any:
+    if isinstance(table, TableRef):
+        return lambda table, index: references.bucket_at(table, index)
+    return lambda table, index: table.buckets[index]
+
+
+def _link(table: Any, index: Any) -> Any:
+    return table.links[index]
+
+
+@overload(_link, strict=False)
+def _compiled_link(table: Any, index: Any) -> Any:
+    if isinstance(table, TableRef):
+        return lambda table, index: references.link_at(table, index)["next"]
+    return lambda table, index: table.links[index]
+
+
+def _set_link(table: Any, index: Any, value: Any) -> None:
+    table.links[index] = value
+
+
+@overload(_set_link, strict=False)
+def _compiled_set_link(table: Any, index: Any, value: Any) -> Any:
+    if isinstance(table, TableRef):
+
+        def by_address(table, index, value):  # type: ignore[no-untyped-def]
+            references.link_at(table, index)["next"] = value
+
+        return by_address
+
+    def by_array(table, index, value):  # type: ignore[no-untyped-def]
+        table.links[index] = value
+
+    return by_array
+
+
+def _fail(table: Any, status: Any) -> None:
+    table.fault[0] = status
+
+
+@overload(_fail, strict=False)
+def _compiled_fail(table: Any, status: Any) -> Any:
+    if isinstance(table, TableRef):
+
+        def by_address(table, status):  # type: ignore[no-untyped-def]
+            references.fault_at(table, 0)["code"] = status
+
+        return by_address
+
+    def by_array(table, status):  # type: ignore[no-untyped-def]
+        table.fault[0] = status
+
+    return by_array
 
 
 def row(table: Any, index: Any) -> Any:
@@ -72,11 +149,12 @@ def row(table: Any, index: Any) -> Any:
 
 @overload(row, strict=False)
 def _row(table: Any, index: Any) -> Any:
-    if _is(table, PlainView):
-        return lambda table, index: table.rows[np.int64(index)]
-    if _is(table, CheckedView):
+    variant = _variant(table)
+    if variant == "plain":
+        return lambda table, index: _row_at(table, np.int64(index))
+    if variant == "checked":
         return lambda table, index: _checked_row(table, index)
-    if _is(table, ReadOnlyView):
+    if variant == "foreign":
         raise numba.errors.TypingError(_NOT_YOURS)
     return None
 
@@ -88,9 +166,10 @@ def read(table: Any, index: Any) -> Any:
 
 @overload(read, strict=False)
 def _read(table: Any, index: Any) -> Any:
-    if _is(table, PlainView):
-        return lambda table, index: table.rows[np.int64(index)]
-    if _is(table, CheckedView) or _is(table, ReadOnlyView):
+    variant = _variant(table)
+    if variant == "plain":
+        return lambda table, index: _row_at(table, np.int64(index))
+    if variant in ("checked", "foreign"):
         return lambda table, index: _checked_row(table, index)
     return None
 
@@ -103,19 +182,35 @@ def _own(table: Any) -> None:
 
 @overload(_own, strict=False)
 def _compiled_own(table: Any) -> Any:
-    if _is(table, ReadOnlyView):
+    if _variant(table) == "foreign":
         raise numba.errors.TypingError(_NOT_YOURS)
     return lambda table: None
 
 
+def _clear(table: Any, index: Any) -> None:
+    table.rows[index] = np.zeros(1, table.rows.dtype)[0]
+
+
+@overload(_clear, strict=False)
+def _compiled_clear(table: Any, index: Any) -> Any:
+    if isinstance(table, TableRef):
+        return lambda table, index: references.clear_row(table, index)
+
+    def by_array(table, index):  # type: ignore[no-untyped-def]
+        # The scratch row is zero unless an event has failed.
+        table.rows[index] = table.rows[table.meta[0]["capacity"]]
+
+    return by_array
+
+
 @inline
 def _checked_row(table, index):  # type: ignore[no-untyped-def]
-    capacity = table.meta[0]["capacity"]
+    capacity = meta_of(table)["capacity"]
     at = np.int64(index)
     if at < 0 or at >= capacity:
-        table.fault[0] = ROW_OUT_OF_BOUNDS
+        _fail(table, ROW_OUT_OF_BOUNDS)
         at = capacity
-    return table.rows[at]
+    return _row_at(table, at)
 
 
 @inline
@@ -135,9 +230,9 @@ def _slot_of(key, mask):  # type: ignore[no-untyped-def]
 @inline
 def _bucket_of(table, key):  # type: ignore[no-untyped-def]
     """Bucket that holds `key`, or the empty bucket where it would go. Terminates: half the buckets are empty."""
-    mask = table.meta[0]["bucket_mask"]
+    mask = meta_of(table)["bucket_mask"]
     at = _slot_of(key, mask)
-    while table.buckets[at]["row"] >= 0 and table.buckets[at]["key"] != key:
+    while _bucket_at(table, at)["row"] >= 0 and _bucket_at(table, at)["key"] != key:
         at = (at + 1) & mask
     return at
 
@@ -145,7 +240,7 @@ def _bucket_of(table, key):  # type: ignore[no-untyped-def]
 @inline
 def find(table, first, second):  # type: ignore[no-untyped-def]
     """Row index of a key in a hashed table, or -1. A one-field key passes 0 as `second`."""
-    return table.buckets[_bucket_of(table, _pack(first, second))]["row"]
+    return _bucket_at(table, _bucket_of(table, _pack(first, second)))["row"]
 
 
 @inline
@@ -159,27 +254,27 @@ def insert(table, first, second):  # type: ignore[no-untyped-def]
     _own(table)
     key = _pack(first, second)
     at = _bucket_of(table, key)
-    found = table.buckets[at]["row"]
+    found = _bucket_at(table, at)["row"]
     if found >= 0:
         return found
-    meta = table.meta[0]
+    meta = meta_of(table)
     if meta["inserts_left"] <= 0:
-        table.fault[0] = TOO_MANY_INSERTS
+        _fail(table, TOO_MANY_INSERTS)
         return meta["capacity"]
     new = meta["free"]
     if new >= 0:
-        meta["free"] = table.links[new]
+        meta["free"] = _link(table, new)
     elif meta["high"] < meta["capacity"]:
         new = meta["high"]
         meta["high"] = new + 1
     else:
-        table.fault[0] = TABLE_FULL
+        _fail(table, TABLE_FULL)
         return meta["capacity"]
     meta["inserts_left"] -= 1
     meta["count"] += 1
-    table.links[new] = LIVE
-    table.buckets[at]["key"] = key
-    table.buckets[at]["row"] = new
+    _set_link(table, new, LIVE)
+    _bucket_at(table, at)["key"] = key
+    _bucket_at(table, at)["row"] = new
     return new
 
 
@@ -190,23 +285,23 @@ def remove(table, first, second):  # type: ignore[no-untyped-def]
     Backward-shift deletion (Knuth 6.4 R): no tombstones, so look-ups never slow down with age.
     """
     _own(table)
-    mask = table.meta[0]["bucket_mask"]
+    mask = meta_of(table)["bucket_mask"]
     hole = _bucket_of(table, _pack(first, second))
-    gone = table.buckets[hole]["row"]
+    gone = _bucket_at(table, hole)["row"]
     if gone < 0:
         return False
     at = (hole + 1) & mask
-    while table.buckets[at]["row"] >= 0:
-        home = _slot_of(table.buckets[at]["key"], mask)
+    while _bucket_at(table, at)["row"] >= 0:
+        home = _slot_of(_bucket_at(table, at)["key"], mask)
         if ((at - home) & mask) >= ((at - hole) & mask):
-            table.buckets[hole]["key"] = table.buckets[at]["key"]
-            table.buckets[hole]["row"] = table.buckets[at]["row"]
+            _bucket_at(table, hole)["key"] = _bucket_at(table, at)["key"]
+            _bucket_at(table, hole)["row"] = _bucket_at(table, at)["row"]
             hole = at
         at = (at + 1) & mask
-    table.buckets[hole]["row"] = -1
-    meta = table.meta[0]
-    table.rows[gone] = table.rows[meta["capacity"]]  # the scratch row is zero unless an event has failed
-    table.links[gone] = meta["free"]
+    _bucket_at(table, hole)["row"] = -1
+    meta = meta_of(table)
+    _clear(table, gone)
+    _set_link(table, gone, meta["free"])
     meta["free"] = gone
     meta["count"] -= 1
     return True
@@ -234,10 +329,10 @@ def assign_at(target, offset, source):  # type: ignore[no-untyped-def]
 def claim_id(table, index):  # type: ignore[no-untyped-def]
     """Take a dense id into use; returns whether the table has a row for it (else the event fails with TABLE_FULL)."""
     _own(table)
-    meta = table.meta[0]
+    meta = meta_of(table)
     at = np.int64(index)
     if at < 0 or at >= meta["capacity"]:
-        table.fault[0] = TABLE_FULL
+        _fail(table, TABLE_FULL)
         return False
     if at >= meta["high"]:
         meta["high"] = at + 1

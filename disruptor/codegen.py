@@ -23,7 +23,7 @@ import numpy as np
 
 from disruptor import compile_cache, identity
 from disruptor.handler_set import HandlerSet, Stage
-from disruptor.message import MessageType
+from disruptor.message import DEFAULT_SLOT_SIZE, MessageType
 from disruptor.status import AGAIN, IDLE, OK, RING_FULL, STOPPED, TABLE_FULL, TOO_MANY_SLICES
 
 #: The loop's own cell: what goes in and what comes back with a reason.
@@ -55,11 +55,11 @@ class GeneratedLoop:
     key: str
 
 
-def generate(handlers: HandlerSet, *, checked: bool) -> GeneratedLoop:
+def generate(handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SLOT_SIZE) -> GeneratedLoop:
     """Write, import and return the loop of a handler set in one of its variants."""
-    source = _Writer(handlers, checked).text()
+    source = _Writer(handlers, checked, slot_size).text()
     closure = identity.close(handlers.handlers)
-    for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics"):
+    for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.references"):
         closure.modules[name] = importlib.import_module(name)
     extra = [source, *(t.schema() for t in handlers.tables)]
     extra += [m.schema_hash.to_bytes(8, "little").hex() for m in [*handlers.inputs, *handlers.outputs]]
@@ -71,8 +71,8 @@ def generate(handlers: HandlerSet, *, checked: bool) -> GeneratedLoop:
 class _Writer:
     """Builds the module's text."""
 
-    def __init__(self, handlers: HandlerSet, checked: bool) -> None:
-        self.set, self.checked = handlers, checked
+    def __init__(self, handlers: HandlerSet, checked: bool, slot_size: int) -> None:
+        self.set, self.checked, self.slot_size = handlers, checked, slot_size
         self.lines: list[str] = []
         self.depth = 0
         self.modules = list(dict.fromkeys(h.module for h in handlers.handlers))
@@ -88,19 +88,22 @@ class _Writer:
         self.lines.extend("    " * self.depth + line if line else "" for line in lines)
 
     def _imports(self) -> None:
-        self.put('"""Generated: the loop of one handler set. Edits are overwritten."""', "")
-        self.put("from collections import namedtuple", "", "from numba import njit", "")
-        self.put("from disruptor.access import CheckedView, PlainView, ReadOnlyView")
+        self.put('"""Generated: the loop of one handler set. Edits are overwritten."""', "", "from numba import njit", "")
+        self.put("from disruptor.access import meta_of")
         self.put("from disruptor.atomics import load_acquire, store_release")
+        self.put("from disruptor.emit import cell_of, fault_of, output_at, type_at")
+        self.put("from disruptor.handler_set import state_layout")
+        self.put("from disruptor.references import OutputLayout, bind_output, bind_state")
         for k, h in enumerate(self.set.handlers):
             _ensure_importable(h.module)
             self.put(f"from {h.module} import {h.name} as _handler{k}")
-        self.put("")
-        self.put(*(f"_h{k} = _handler{k}.kernel" for k in range(len(self.set.handlers))))
-        names = [t.name for t in self.set.tables]
-        self.put(f'State = namedtuple("State", {names!r})')
-        outputs = ["cell", "fault", "headers", "words", *(m.name for m in self.set.outputs)]
-        self.put(f'Output = namedtuple("Output", {outputs!r})', "", "")
+        count = len(self.set.handlers)
+        self.put("", f"_handlers = [{', '.join(f'_handler{k}' for k in range(count))}]")
+        for k in range(count):
+            self.put(f"_h{k} = _handler{k}.kernel", f"_m{k} = _handler{k}.message")
+        for number, module in enumerate(self.modules):
+            self.put(f"_layout{number} = state_layout(_handlers, {module!r}, checked={self.checked})")
+        self.put(f"_outputs = OutputLayout({self.slot_size})", "", "")
 
     def _signature(self) -> None:
         self.put('@njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, cache=True)')
@@ -108,22 +111,15 @@ class _Writer:
         self.depth = 1
 
     def _unpack(self) -> None:
-        self.put("c = control[0]", "cursor, progress, word = cells")
+        self.put("c = control[0]", "cursor, progress, word, ordinals = cells")
         self.put(_unpacking([f"in_{m.name}" for m in self.set.inputs], "inputs"))
-        arrays = [f"t_{t.name}_{p}" for t in self.set.tables for p in ("rows", "meta", "buckets", "links")]
-        self.put(_unpacking(arrays, "tables"))
-        views = [f"out_{m.name}" for m in self.set.outputs]
-        self.put(_unpacking(["cell_array", "fault", "ordinals", "out_headers", "out_words", *views], "outputs"))
-        self.put("cell = cell_array[0]", "out_mask = cell['mask']", "out_capacity = out_mask + 1")
-        self.put(f"out = Output({', '.join(['cell_array', 'fault', 'out_headers', 'out_words', *views])})")
-        for number, module in enumerate(self.modules):
-            own = {t.name for h in self.set.handlers if h.module == module for t in h.tables}
-            self.put(f"state{number} = State(")
-            for t in self.set.tables:
-                view = ("CheckedView" if self.checked else "PlainView") if t.name in own else "ReadOnlyView"
-                parts = ", ".join(f"t_{t.name}_{p}" for p in ("rows", "meta", "buckets", "links"))
-                self.put(f"    {view}({parts}, fault),")
-            self.put(")")
+        self.put("out = bind_output(_outputs, outputs)", "cell = cell_of(out)")
+        self.put("out_mask = cell['mask']", "out_capacity = out_mask + 1")
+        for number in range(len(self.modules)):
+            self.put(f"state{number} = bind_state(_layout{number}, tables)")
+        for t in self.set.tables:
+            if any(t in h.max_inserts for h in self.set.handlers):
+                self.put(f"meta_{t.name} = meta_of(state0.{t.name})")
 
     def _outer_loop(self) -> None:
         self.put("sequence = c['next']", "base = c['base']", "mask = c['mask']", "limit = c['limit']")
@@ -183,7 +179,7 @@ class _Writer:
             self.put(f"    status = {RING_FULL}", "    break")
         for table, count in self.set.inserts_needed(stages).items():
             used = "count" if table.hashed else "high"
-            self.put(f"if t_{table.name}_meta[0]['{used}'] + {count} > t_{table.name}_meta[0]['capacity']:")
+            self.put(f"if meta_{table.name}['{used}'] + {count} > meta_{table.name}['capacity']:")
             self.put(f"    status = {TABLE_FULL}", f"    full = {self.set.tables.index(table)}", "    break")
 
     def _stage(self, stage: Stage, later: list[Stage], guarded: bool) -> None:
@@ -229,9 +225,9 @@ class _Writer:
         h = self.set.handlers[stage.number]
         self.put(f"at = {start}", "end = cell['next']", "while at < end:")
         self.depth += 1
-        self.put("j = at & out_mask", f"if out_headers[j]['type_id'] == {h.message.type_id}:")
+        self.put("j = at & out_mask", f"if type_at(out, j) == {h.message.type_id}:")
         self.depth += 1
-        self._call(stage, f"out_{h.message.name}[j]")
+        self._call(stage, f"output_at(out, j, _m{stage.number})")
         self.depth -= 1
         self.put("at += 1")
         self.depth -= 1
@@ -244,7 +240,7 @@ class _Writer:
             self.put(f"cell['handler'] = {k}", f"cell['ordinal'] = ordinals[{k}]")
             self.put(f"cell['limit'] = cell['next'] + {h.max_outputs}")
         for table, count in h.max_inserts.items():
-            self.put(f"t_{table.name}_meta[0]['inserts_left'] = {count}")
+            self.put(f"meta_{table.name}['inserts_left'] = {count}")
         call = f"_h{k}(state{self.modules.index(h.module)}, {event}, out)"
         if sliced:
             self.put(f"more = {call}", f"if more != {AGAIN}:", "    status = more")
@@ -255,8 +251,8 @@ class _Writer:
         if h.max_outputs:
             self.put(f"ordinals[{k}] = cell['ordinal']")
         for table in h.max_inserts:
-            self.put(f"t_{table.name}_meta[0]['inserts_left'] = 0")
-        self.put("if fault[0] != 0:", "    status = fault[0]")
+            self.put(f"meta_{table.name}['inserts_left'] = 0")
+        self.put("if fault_of(out) != 0:", "    status = fault_of(out)")
         self.put(f"if status != {OK}:", f"    failed = {k}", "    break")
 
 

@@ -141,7 +141,7 @@ class Entry:
             "from numba import njit\n"
             f"from {function.__module__} import {function.__name__} as _entry\n"
             "_kernel = _entry.kernel\n\n\n"
-            '@njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, cache=True)\n'
+            '@njit(nogil=True, error_model="numpy", fastmath=False, cache=True)\n'
             f"def {function.__name__}({names}):\n"
             f"    return _kernel({names})\n"
         )

@@ -11,49 +11,12 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import types
-from numba.core.imputils import lower_constant
-from numba.extending import models, overload, register_model, typeof_impl
+from numba.extending import overload
 
-from disruptor.jit import inline
-from disruptor.message import MessageType
+from disruptor import references
+from disruptor.message import MessageType, header_dtype
+from disruptor.references import MessageConstant, OutputRef
 from disruptor.status import TOO_MANY_OUTPUTS
-
-OUT_CELL_DTYPE = np.dtype(
-    [
-        ("next", "<i8"),  # position of the next output: counts all outputs ever emitted
-        ("limit", "<i8"),  # position that the running handler must not reach
-        ("mask", "<i8"),  # output ring capacity - 1
-        ("sequence", "<i8"),  # of the causing event
-        ("event_time_ns", "<i8"),
-        ("ordinal", "<i8"),
-        ("stride", "<i8"),  # 64-bit words of a slot
-        ("handler", "<u4"),
-        ("padding", "<u4"),
-    ],
-    align=True,
-)
-
-
-class _NumbaMessage(types.Opaque):
-    """Numba's type of one message type; carries the declaration to `overload`."""
-
-    def __init__(self, declaration: MessageType) -> None:
-        self.declaration = declaration
-        super().__init__(name=f"Message({declaration.name}, {declaration.schema_hash:016x})")
-
-
-register_model(_NumbaMessage)(models.OpaqueModel)
-
-
-@typeof_impl.register(MessageType)
-def _typeof_message(value: MessageType, _context: Any) -> _NumbaMessage:
-    return _NumbaMessage(value)
-
-
-@lower_constant(_NumbaMessage)
-def _constant_message(context: Any, _builder: Any, _type: Any, _value: Any) -> Any:
-    return context.get_dummy_value()
 
 
 def emit(out: Any, message: MessageType) -> Any:
@@ -72,21 +35,6 @@ def emit(out: Any, message: MessageType) -> Any:
     ----------
     Emitting more than the declared `max_outputs` fails the event with TOO_MANY_OUTPUTS; the surplus goes to a scratch slot.
     """
-    return getattr(out, message.name)[_next_slot(out, np.uint16(message.type_id))]
-
-
-@overload(emit, strict=False)
-def _emit(out: Any, message: Any) -> Any:
-    if not isinstance(message, _NumbaMessage):
-        raise numba.errors.TypingError("emit: the second argument must be a message type (a global of the module)")
-    name, type_id = message.declaration.name, np.uint16(message.declaration.type_id)
-    scope: dict[str, Any] = {"_next_slot": _next_slot, "type_id": type_id}
-    exec(f"def impl(out, message):\n    return out.{name}[_next_slot(out, type_id)]", scope)
-    return scope["impl"]
-
-
-@inline
-def _next_slot(out, type_id):  # type: ignore[no-untyped-def]
     cell = out.cell[0]
     position = cell["next"]
     if position < cell["limit"]:
@@ -95,14 +43,85 @@ def _next_slot(out, type_id):  # type: ignore[no-untyped-def]
     else:
         out.fault[0] = TOO_MANY_OUTPUTS
         at = cell["mask"] + 1
-    stride = cell["stride"]
-    for k in range(at * stride, at * stride + stride):
-        out.words[k] = np.uint64(0)
-    header = out.headers[at]
-    header["sequence"] = cell["sequence"]
-    header["source_sequence"] = cell["ordinal"]
-    header["event_time_ns"] = cell["event_time_ns"]
-    header["type_id"] = type_id
-    header["source_id"] = cell["handler"]
+    out.slots[at] = 0
+    record = out.slots[at].view(message.slot_dtype(out.layout.slot_size))[0]
+    header = out.slots[at].view(header_dtype(out.layout.slot_size))[0]
+    header["sequence"], header["source_sequence"] = cell["sequence"], cell["ordinal"]
+    header["event_time_ns"], header["source_id"] = cell["event_time_ns"], cell["handler"]
+    header["type_id"] = message.type_id
     cell["ordinal"] += 1
-    return at
+    return record
+
+
+@overload(emit, strict=False)
+def _emit(out: Any, message: Any) -> Any:
+    if not isinstance(message, MessageConstant):
+        raise numba.errors.TypingError("emit: the second argument must be a message type (a global of the module)")
+    if not isinstance(out, OutputRef):
+        return None
+    type_id = np.uint16(message.declaration.type_id)
+    sequence, source_sequence, event_time_ns, kind, source_id = (
+        f"header_{n}" if n in message.declaration.fields else n
+        for n in ("sequence", "source_sequence", "event_time_ns", "type_id", "source_id")
+    )
+
+    def compiled(out, message):  # type: ignore[no-untyped-def]
+        cell = references.cell_at(out)
+        position = cell["next"]
+        if position < cell["limit"]:
+            at = position & cell["mask"]
+            cell["next"] = position + 1
+        else:
+            references.out_fault_at(out)["code"] = TOO_MANY_OUTPUTS
+            at = cell["mask"] + 1
+        references.zero_slot(out, at)
+        record = references.slot_at(out, at, message)
+        record[sequence] = cell["sequence"]
+        record[source_sequence] = cell["ordinal"]
+        record[event_time_ns] = cell["event_time_ns"]
+        record[kind] = type_id
+        record[source_id] = cell["handler"]
+        cell["ordinal"] += 1
+        return record
+
+    return compiled
+
+
+def cell_of(out: Any) -> Any:
+    """The output ring's cell (`disruptor.references.OUT_CELL_DTYPE`)."""
+    return out.cell[0]
+
+
+@overload(cell_of, strict=False)
+def _compiled_cell_of(out: Any) -> Any:
+    return lambda out: references.cell_at(out)
+
+
+def fault_of(out: Any) -> Any:
+    """What a handler or accessor did that it must not, as a status; OK otherwise."""
+    return out.fault[0]
+
+
+@overload(fault_of, strict=False)
+def _compiled_fault_of(out: Any) -> Any:
+    return lambda out: references.out_fault_at(out)["code"]
+
+
+def output_at(out: Any, at: Any, message: MessageType) -> Any:
+    """The output slot `at`, seen as a message."""
+    return out.slots[at].view(message.slot_dtype(out.layout.slot_size))[0]
+
+
+@overload(output_at, strict=False)
+def _compiled_output_at(out: Any, at: Any, message: Any) -> Any:
+    return lambda out, at, message: references.slot_at(out, at, message)
+
+
+def type_at(out: Any, at: Any) -> Any:
+    """Type id of the output slot `at`."""
+    return out.slots[at].view(header_dtype(out.layout.slot_size))[0]["type_id"]
+
+
+@overload(type_at, strict=False)
+def _compiled_type_at(out: Any, at: Any) -> Any:
+    return lambda out, at: references.type_id_at(out, at)

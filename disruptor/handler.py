@@ -10,10 +10,8 @@ is handled in full or not at all.
 
 from __future__ import annotations
 
-import ast
 import dis
 import inspect
-import textwrap
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -45,7 +43,7 @@ class Handler:
         self.name = function.__name__
         self.module = function.__module__
         self.kernel = jit(function)
-        self.returns_status = _returns_value(function)
+        self.returns_status, self._may_return_nothing = _returns(function)
         self.__doc__ = function.__doc__
         self._check()
 
@@ -53,7 +51,7 @@ class Handler:
         where = f"handler {self.name}"
         if len(inspect.signature(self.function).parameters) != 3:
             raise DefinitionError(f"{where}: must take exactly (state, event, out)")
-        if self.returns_status and _returns_nothing(self.function):
+        if self.returns_status and self._may_return_nothing:
             raise DefinitionError(
                 f"{where}: returns a status on one path and nothing on another; return OK there"
             )
@@ -109,27 +107,14 @@ def handler(
     return declare
 
 
-def _returns_value(function: types.FunctionType) -> bool:
-    """Whether the function returns a status (numba can't mix `return` with `return status`)."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError):
-        return True
-    return any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(tree))
-
-
-def _returns_nothing(function: types.FunctionType) -> bool:
-    """Whether a path through the function ends without a value."""
+def _returns(function: types.FunctionType) -> tuple[bool, bool]:
+    """Whether some path returns a value, and whether some path returns nothing: numba can't mix the two."""
+    value = nothing = False
     before = None
     for step in dis.get_instructions(function):
-        if step.opname == "RETURN_CONST" and step.argval is None:
-            return True
-        if (
-            step.opname == "RETURN_VALUE"
-            and before
-            and before.opname == "LOAD_CONST"
-            and before.argval is None
-        ):
-            return True
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST"):
+            source = step if step.opname == "RETURN_CONST" else before
+            is_none = source is not None and source.opname.endswith("_CONST") and source.argval is None
+            value, nothing = value or not is_none, nothing or is_none
         before = step
-    return False
+    return value, nothing

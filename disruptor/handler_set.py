@@ -13,6 +13,7 @@ from disruptor import identity
 from disruptor.errors import DefinitionError
 from disruptor.handler import Handler
 from disruptor.message import MessageType, check_distinct
+from disruptor.references import StateLayout
 from disruptor.table import Table
 
 
@@ -124,6 +125,14 @@ def _check_receivers(handlers: Sequence[Handler], emits: Sequence[Sequence[Messa
                 "move it behind the one that emits it"
             )
         earlier |= {m.type_id for m in e}
+
+
+def state_layout(handlers: Sequence[Handler], module: str, *, checked: bool) -> StateLayout:
+    """The state as the handlers of one module see it: their own tables writable, all others foreign."""
+    own = {t.name for h in handlers if h.module == module for t in h.tables}
+    tables = _distinct_tables([t for h in handlers for t in h.tables])
+    writable = "checked" if checked else "plain"
+    return StateLayout(tables, {t.name: writable if t.name in own else "foreign" for t in tables})
 
 
 def _distinct_tables(tables: list[Table]) -> list[Table]:

@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: True in the test lane that runs every kernel as plain Python.
 JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
-COMPILE_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": False}
+COMPILE_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 
 def jit(function: F) -> F:

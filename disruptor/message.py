@@ -18,6 +18,7 @@ A layout never changes: a changed message is a new type id.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import keyword
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ HEADER_FIELDS: tuple[tuple[str, str], ...] = (
     ("source_id", "<u4"),
 )
 HEADER_SIZE = 32
+TYPE_ID_OFFSET = 24
 DEFAULT_SLOT_SIZE = 192
 #: Ids below this one are the engine's, declared with `built_in_message`.
 FIRST_USER_TYPE_ID = 1000
@@ -265,3 +267,11 @@ def check_distinct(messages: list[MessageType]) -> None:
                     f"messages {seen.name} ({seen.type_id}) and {m.name} ({m.type_id}) share a {what}: change one of them"
                 )
         by_id[m.type_id], by_name[m.name] = m, m
+
+
+@functools.lru_cache(maxsize=64)
+def header_dtype(slot_size: int) -> np.dtype[Any]:
+    """The slot header as a dtype of `slot_size` bytes: a view on any ring's slots."""
+    names = [n for n, _ in HEADER_FIELDS]
+    formats = [t for _, t in HEADER_FIELDS]
+    return np.dtype({"names": names, "formats": formats, "itemsize": slot_size}, align=True)

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from disruptor import compile_cache
 from disruptor.codegen import CONTROL_DTYPE, generate
-from disruptor.emit import OUT_CELL_DTYPE
+from disruptor.references import DESCRIPTOR_WORDS, OUT_CELL_DTYPE
 from disruptor.errors import CapacityError, DisruptorError, HandlerError
 from disruptor.handler_set import HandlerSet
-from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_FIELDS
+from disruptor.jit import JIT_DISABLED
+from disruptor.message import DEFAULT_SLOT_SIZE, header_dtype
 from disruptor.state import State
 from disruptor.status import IDLE, RING_FULL, STOPPED, TABLE_FULL, describe
 
@@ -26,13 +27,6 @@ _FAR = 1 << 62
 
 OutputConsumer = Callable[[npt.NDArray[np.uint8]], None]
 Allocate = Callable[[int], npt.NDArray[np.uint8]]
-
-
-def header_dtype(slot_size: int) -> np.dtype[Any]:
-    """The slot header as a dtype of `slot_size` bytes: a view on any ring's slots."""
-    names = [n for n, _ in HEADER_FIELDS]
-    formats = [t for _, t in HEADER_FIELDS]
-    return np.dtype({"names": names, "formats": formats, "itemsize": slot_size}, align=True)
 
 
 def plain_allocate(nbytes: int) -> npt.NDArray[np.uint8]:
@@ -73,17 +67,19 @@ class Processor:
         allocate: Allocate = plain_allocate,
     ) -> None:
         self.handlers, self.slot_size = handlers, slot_size
-        self._loop = generate(handlers, checked=checked)
+        self._loop = generate(handlers, checked=checked, slot_size=slot_size)
         self.state = State(handlers.tables, capacities, allocate)
         self._output_slots = output_slots
         self._check_room()
-        self._outputs = _OutputRing(handlers, output_slots, slot_size, allocate)
+        self._outputs = _OutputRing(output_slots, slot_size, allocate)
         self._control = np.zeros(1, CONTROL_DTYPE)
         self._control[0] = (0, 0, 0, -1, max_batch, 0, -1, 0, -1, -1)
-        self._cells = tuple(np.zeros(16, np.int64) for _ in range(3))
+        # cursor, progress, control word (a pair of cache lines each), and each handler's ordinal within its event
+        sizes = (16, 16, 16, max(1, len(handlers.handlers)))
+        self._cells = tuple(np.zeros(size, np.int64) for size in sizes)
         self._cells[0][0], self._cells[1][0] = _FAR, -1
         self._counts = np.zeros(len(handlers.inputs) + 1, np.int64)
-        self._tables = self.state.flat()
+        self._tables = _describe_tables(self.state, self._outputs.fault)
         self._failure: DisruptorError | None = None
         self._types = _InputTypes(handlers, slot_size)
         self._kernel: Callable[..., Any] | None = None
@@ -174,7 +170,7 @@ class Processor:
             views[0],
             views[1:],
             self._tables,
-            self._outputs.arrays,
+            self._outputs.argument,
         )
         if self._kernel is None:
             self._kernel = compile_cache.compiled_for(self._loop.label, self._loop.function, *args)
@@ -223,21 +219,30 @@ class _InputTypes:
         return tuple(flat.view(dtype) for dtype in self._dtypes)
 
 
+def _describe_tables(state: State, fault: npt.NDArray[np.int64]) -> Any:
+    """The loop's `tables` argument: (n, 8) uint64 descriptors, or with the JIT off the arrays themselves."""
+    if JIT_DISABLED:
+        return tuple(part for t in state.tables for part in (*state.arrays[t.name], fault))
+    descriptors = np.zeros((max(1, len(state.tables)), DESCRIPTOR_WORDS), np.uint64)
+    for row, table in zip(descriptors, state.tables, strict=False):
+        row[:5] = [part.ctypes.data for part in (*state.arrays[table.name], fault)]
+    return descriptors.reshape(-1)
+
+
 class _OutputRing:
     """The output ring with one scratch slot behind it, and its cells."""
 
-    def __init__(self, handlers: HandlerSet, capacity: int, slot_size: int, allocate: Allocate) -> None:
+    def __init__(self, capacity: int, slot_size: int, allocate: Allocate) -> None:
         assert capacity & (capacity - 1) == 0, "output_slots must be a power of two"
         self.capacity = capacity
         self.slots = allocate((capacity + 1) * slot_size).reshape(capacity + 1, slot_size)
         self.cell = np.zeros(1, OUT_CELL_DTYPE)
-        self.cell[0]["mask"], self.cell[0]["stride"] = capacity - 1, slot_size // 8
+        self.cell[0]["mask"] = capacity - 1
         self.fault = np.zeros(8, np.int64)
-        flat = self.slots.reshape(-1)
-        views = tuple(flat.view(m.slot_dtype(slot_size)) for m in handlers.outputs)
-        words = flat.view(np.uint64)
-        ordinals = np.zeros(max(1, len(handlers.handlers)), np.int64)
-        self.arrays = (self.cell, self.fault, ordinals, flat.view(header_dtype(slot_size)), words, *views)
+        self.argument: Any = (self.slots, self.cell, self.fault)
+        if not JIT_DISABLED:
+            self.argument = np.zeros(DESCRIPTOR_WORDS, np.uint64)
+            self.argument[:3] = [a.ctypes.data for a in (self.slots, self.cell, self.fault)]
 
     def drain(self, control: npt.NDArray[Any], consume: OutputConsumer) -> None:
         """Hand everything between the consumer's position and the producer's to `consume`, in at most two pieces."""

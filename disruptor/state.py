@@ -35,10 +35,6 @@ class State:
         self.arrays: dict[str, TableArrays] = {p.table.name: carve(memory, p) for p in plans}
         self.capacities = {p.table.name: p.capacity for p in plans}
 
-    def flat(self) -> tuple[Any, ...]:
-        """All arrays in the order of the generated loop's `tables` argument."""
-        return tuple(part for t in self.tables for part in self.arrays[t.name])
-
     def rows(self, name: str) -> npt.NDArray[Any]:
         """A table's rows in use, as a view: dense and scalar tables up to the highest id, hashed ones up to the highest row."""
         return self.arrays[name].rows[: self.scan()[name]]

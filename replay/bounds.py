@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from disruptor.handlers.messages import BlockStart
-from disruptor.processor import header_dtype
+from disruptor.message import header_dtype
 from disruptor.replay.events import Run
 from disruptor.replay.request import ReplayRequest
 

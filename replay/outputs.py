@@ -17,7 +17,7 @@ from disruptor.handlers.messages import (
     TransactionEnd,
 )
 from disruptor.message import HEADER_SIZE, MAX_TYPE_ID, MessageType
-from disruptor.processor import header_dtype
+from disruptor.message import header_dtype
 from disruptor.replay.events import Run
 from disruptor.replay.request import OutputContext, OutputSink
 
