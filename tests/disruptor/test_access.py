@@ -1,4 +1,8 @@
-"""Rows through accessors: a hashed table against a dict, and what each variant of a view refuses."""
+"""Rows through accessors: a hashed table against a dict, and what each variant of access refuses.
+
+Tables come to kernels as named tuples of arrays and, in compiled loops, as addresses (`bound` below).
+With the JIT off both are named tuples.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
-from disruptor.access import CheckedView, PlainView, ReadOnlyView, claim_id, find, insert, read, remove, row
+from disruptor.access import (
+    CheckedView,
+    PlainView,
+    ReadOnlyView,
+    claim_id,
+    find,
+    insert,
+    meta_of,
+    read,
+    remove,
+    row,
+)
 from disruptor.compile_cache import entry
+from disruptor.jit import JIT_DISABLED, jit
 from disruptor.message import i32, u32, u64
+from disruptor.references import DESCRIPTOR_WORDS, StateLayout, bind_state
 from disruptor.status import OK, ROW_OUT_OF_BOUNDS, TABLE_FULL, TOO_MANY_INSERTS
 from disruptor.table import LIVE, Table, carve, plan_tables
 
@@ -33,19 +50,45 @@ def view_of(table: Table, variant: Any = CheckedView) -> Any:
     return variant(*carve(memory[start : start + total], plan), np.zeros(8, np.int64))
 
 
+CHECKED = StateLayout([TICKS], {"ticks": "checked"})
+PLAIN = StateLayout([POOLS], {"pools": "plain"})
+FOREIGN = StateLayout([TICKS, POOLS], {"ticks": "foreign", "pools": "foreign"})
+
+
+def bound(*tables: Any) -> Any:
+    """What `bind_state` takes: addresses of all arrays, or with the JIT off the arrays."""
+    arrays = [tuple(table) for table in tables]
+    if JIT_DISABLED:
+        return tuple(part for table in arrays for part in table)
+    words = np.zeros((len(arrays), DESCRIPTOR_WORDS), np.uint64)
+    for row_of_words, table in zip(words, arrays, strict=True):
+        row_of_words[:5] = [part.ctypes.data for part in table]
+    return words.reshape(-1)
+
+
 @entry
-def run_steps(table, steps, results):  # type: ignore[no-untyped-def]
+def run_views(table, steps, results):  # type: ignore[no-untyped-def]
+    run_steps(table, table.fault, steps, results)
+
+
+@entry
+def run_bound(tables, fault, steps, results):  # type: ignore[no-untyped-def]
+    run_steps(bind_state(CHECKED, tables).ticks, fault, steps, results)
+
+
+@jit
+def run_steps(table, fault, steps, results):  # type: ignore[no-untyped-def]
     """Carry out each step and note what it gave; a fault is noted and cleared."""
     for k in range(len(steps)):
         step, result = steps[k], results[k]
-        table.meta[0]["inserts_left"] = step["allowed"]
+        meta_of(table)["inserts_left"] = step["allowed"]
         if step["kind"] == 2:
             result["index"] = 1 if remove(table, step["pool"], step["tick"]) else 0
             result["value"] = 0
         else:
             if step["kind"] == 1:
                 at = insert(table, step["pool"], step["tick"])
-                if table.fault[0] == 0:
+                if fault[0] == 0:
                     target = row(table, at)
                     target["pool"] = step["pool"]
                     target["tick"] = step["tick"]
@@ -53,16 +96,19 @@ def run_steps(table, steps, results):  # type: ignore[no-untyped-def]
             else:
                 at = find(table, step["pool"], step["tick"])
             result["index"] = at
-            result["value"] = read(table, at)["value"] if at >= 0 and table.fault[0] == 0 else 0
-        result["fault"] = table.fault[0]
-        result["left"] = table.meta[0]["inserts_left"]
-        table.fault[0] = 0
+            result["value"] = read(table, at)["value"] if at >= 0 and fault[0] == 0 else 0
+        result["fault"] = fault[0]
+        result["left"] = meta_of(table)["inserts_left"]
+        fault[0] = 0
 
 
-def stepped(table: Any, steps: list[tuple[int, int, int, int, int]]) -> npt.NDArray[Any]:
+def stepped(table: Any, steps: list[tuple[int, int, int, int, int]], *, by_address: bool) -> npt.NDArray[Any]:
     results = np.zeros(len(steps), RESULT)
     with np.errstate(over="ignore"):
-        run_steps(table, np.array(steps, STEP), results)
+        if by_address:
+            run_bound(bound(table), table.fault, np.array(steps, STEP), results)
+        else:
+            run_views(table, np.array(steps, STEP), results)
     return results
 
 
@@ -79,13 +125,16 @@ steps_of = st.lists(
 )
 
 
-@given(steps_of)
-def test_hashed_table_is_a_dict(drawn: list[tuple[int, tuple[int, int], int, int]]) -> None:
+@pytest.mark.parametrize("by_address", [False, True])
+@given(drawn=steps_of)
+def test_hashed_table_is_a_dict(drawn: list[tuple[int, tuple[int, int], int, int]], by_address: bool) -> None:
     table = view_of(TICKS)
     steps = [(kind, *key, value, allowed) for kind, key, value, allowed in drawn]
     model: dict[tuple[int, int], int] = {}
     most = 0
-    for (kind, pool, tick, value, allowed), result in zip(steps, stepped(table, steps), strict=True):
+    for (kind, pool, tick, value, allowed), result in zip(
+        steps, stepped(table, steps, by_address=by_address), strict=True
+    ):
         key, fault, left = (pool, tick), OK, allowed
         if kind == REMOVE:
             assert result["index"] == (model.pop(key, None) is not None)
@@ -120,7 +169,7 @@ def test_freed_rows_are_reused_and_come_zeroed() -> None:
         (INSERT, 8, 8, 1, 1),
         (INSERT, 7, 7, 1, 1),
     ]
-    results = stepped(table, fill + again)
+    results = stepped(table, fill + again, by_address=True)
     assert results["index"][-3:].tolist() == [4, 2, CAPACITY], "last freed, first used; then full"
     assert results["fault"].tolist() == [OK] * 10 + [TABLE_FULL]
     assert results["value"][-3:-1].tolist() == [1, 1], "nothing of the old rows shows"
@@ -170,46 +219,60 @@ def test_claimed_ids_raise_the_high_mark_and_never_lower_it(ids: list[int]) -> N
 
 
 @entry
-def read_foreign(table, index):  # type: ignore[no-untyped-def]
-    return read(table, index)["value"]
+def probe_bound(tables, index, writing):  # type: ignore[no-untyped-def]
+    pools = bind_state(PLAIN, tables).pools
+    found = row(pools, index) if writing else read(pools, index)
+    return found["value"]
+
+
+def test_plain_access_by_address_gives_the_same_rows() -> None:
+    table = view_of(POOLS, PlainView)
+    table.rows["value"] = [10, 11, 12, 13, 14, 15, 0]
+    assert [probe_bound(bound(table), k, k % 2 == 0) for k in range(CAPACITY)] == [10, 11, 12, 13, 14, 15]
 
 
 @entry
-def row_foreign(table, index):  # type: ignore[no-untyped-def]
-    return row(table, index)["value"]
+def read_foreign(tables, index):  # type: ignore[no-untyped-def]
+    return read(bind_state(FOREIGN, tables).pools, index)["value"]
 
 
 @entry
-def insert_foreign(table, index):  # type: ignore[no-untyped-def]
-    return insert(table, index, index)
+def row_foreign(tables, index):  # type: ignore[no-untyped-def]
+    return row(bind_state(FOREIGN, tables).pools, index)["value"]
 
 
 @entry
-def remove_foreign(table, index):  # type: ignore[no-untyped-def]
-    return remove(table, index, index)
+def insert_foreign(tables, index):  # type: ignore[no-untyped-def]
+    return insert(bind_state(FOREIGN, tables).ticks, index, index)
 
 
 @entry
-def claim_foreign(table, index):  # type: ignore[no-untyped-def]
-    return claim_id(table, index)
+def remove_foreign(tables, index):  # type: ignore[no-untyped-def]
+    return remove(bind_state(FOREIGN, tables).ticks, index, index)
+
+
+@entry
+def claim_foreign(tables, index):  # type: ignore[no-untyped-def]
+    return claim_id(bind_state(FOREIGN, tables).pools, index)
 
 
 def test_table_of_another_module_is_read_with_its_bounds_checked() -> None:
-    table = view_of(POOLS, ReadOnlyView)
-    table.rows["value"][3] = 13
-    assert read_foreign(table, 3) == 13 and table.fault[0] == OK
-    assert read_foreign(table, CAPACITY + 3) == 0 and table.fault[0] == ROW_OUT_OF_BOUNDS
+    ticks, pools = view_of(TICKS), view_of(POOLS)
+    pools.rows["value"][3] = 13
+    assert read_foreign(bound(ticks, pools), 3) == 13 and pools.fault[0] == OK
+    assert read_foreign(bound(ticks, pools), CAPACITY + 3) == 0 and pools.fault[0] == ROW_OUT_OF_BOUNDS
 
 
 @pytest.mark.parametrize(
-    ("declared", "write"),
-    [(POOLS, row_foreign), (POOLS, claim_foreign), (TICKS, insert_foreign), (TICKS, remove_foreign)],
-    ids=["row", "claim_id", "insert", "remove"],
+    "write", [row_foreign, claim_foreign, insert_foreign, remove_foreign], ids=lambda e: e.__name__
 )
-def test_table_of_another_module_refuses_all_writes(
-    declared: Table, write: Callable[..., Any], lane: str
-) -> None:
-    table = view_of(declared, ReadOnlyView)
+def test_table_of_another_module_refuses_all_writes(write: Callable[..., Any], lane: str) -> None:
+    ticks, pools = view_of(TICKS), view_of(POOLS)
     with pytest.raises(TypeError if lane == "nojit" else TypingError, match="belongs to another module"):
-        write(table, 0)
-    assert not table.rows.view(np.uint8).any() and table.meta[0]["count"] == 0
+        write(bound(ticks, pools), 0)
+
+
+@pytest.mark.parametrize("write", [row, claim_id])
+def test_read_only_view_refuses_writes_from_python(write: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="belongs to another module"):
+        write(view_of(POOLS, ReadOnlyView), 0)

@@ -29,15 +29,9 @@ def test_parallel_tables_share_their_domains_capacity(state: State) -> None:
     assert state.capacities == {"pools": 5, "prices": 5, "ticks": 4, "total": 1}
 
 
-def test_flat_lists_every_array_in_table_order(state: State) -> None:
-    flat = state.flat()
-    assert len(flat) == 4 * len(TABLES)
-    assert all(flat[4 * k + j] is state.arrays[t.name][j] for k, t in enumerate(TABLES) for j in range(4))
-
-
 def test_all_arrays_lie_in_the_one_block(state: State) -> None:
     assert state.memory.nbytes == state.nbytes
-    assert all(np.shares_memory(part, state.memory) for part in state.flat())
+    assert all(np.shares_memory(part, state.memory) for arrays in state.arrays.values() for part in arrays)
 
 
 def test_rows_in_use_follow_the_domains_highest_id(state: State) -> None:
@@ -64,7 +58,7 @@ def test_missing_capacity_is_named() -> None:
 
 def test_state_without_tables_is_empty_and_aligned() -> None:
     empty = State([], {}, plain_allocate)
-    assert empty.flat() == () and empty.digest() == "0" * 32
+    assert empty.arrays == {} and empty.digest() == "0" * 32
 
 
 def test_misaligned_memory_is_a_callers_error() -> None:
