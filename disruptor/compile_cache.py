@@ -23,6 +23,7 @@ from typing import Any
 from disruptor import identity
 from disruptor.errors import DisruptorError
 from disruptor.jit import JIT_DISABLED, jit
+from disruptor.source_facts import STORE
 
 #: Seconds spent compiling in this process, by module; zero for a module that was loaded from the cache.
 compile_seconds: dict[str, float] = {}
@@ -47,6 +48,9 @@ def cache_folder() -> Path:
     return folder
 
 
+STORE.find_folder = cache_folder
+
+
 def load_generated(stem: str, key: str, source: str) -> types.ModuleType:
     """Import the generated module `<stem>_<key>`, writing its file first if this key is new.
 
@@ -56,6 +60,7 @@ def load_generated(stem: str, key: str, source: str) -> types.ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     folder = cache_folder()
+    STORE.save()
     path = folder / f"{name}.py"
     if not path.exists() or path.read_text() != source:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")

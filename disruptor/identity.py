@@ -16,8 +16,6 @@ imported: a handler file may import a plotting library for its own tests.
 
 from __future__ import annotations
 
-import ast
-import copy
 import enum
 import functools
 import hashlib
@@ -35,12 +33,12 @@ import numba
 import numpy as np
 
 from disruptor.message import FieldType, MessageType
+from disruptor.source_facts import SourceFacts, facts_of
 
 #: Libraries that enter the key by version instead of by file.
 LIBRARIES = ("numba", "numpy", "llvmlite")
 _STANDARD_LIBRARY = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 _INSTALLED = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-_REGISTERING = {"overload", "intrinsic", "lower_constant", "overload_method", "overload_attribute"}
 
 
 @dataclass
@@ -58,7 +56,8 @@ def python_function(value: Any) -> types.FunctionType | None:
     for _ in range(4):
         if isinstance(value, types.FunctionType):
             return value
-        value = getattr(value, "py_func", None) or getattr(value, "function", None)
+        inner = (getattr(value, name, None) for name in ("py_func", "function", "_defn"))
+        value = next((v for v in inner if v is not None), None)
     return None
 
 
@@ -94,15 +93,13 @@ def _free_name(name: str, closure: Closure) -> str:
 
 def _decorating(function: types.FunctionType) -> list[types.FunctionType]:
     """The functions that a function's decorators name."""
-    path = function.__code__.co_filename
-    if not Path(path).is_file():
+    facts = facts_of(function.__code__.co_filename)
+    if facts is None:
         return []
     found = []
-    for node in _function_index(path, _stamp(path)).get(function.__code__.co_firstlineno, ()):
-        for decorator in getattr(node, "decorator_list", ()):
-            names = sorted({n.id for n in ast.walk(decorator) if isinstance(n, ast.Name)})
-            values = (python_function(function.__globals__.get(name)) for name in names)
-            found += [value for value in values if value is not None]
+    for described in facts.functions.get(function.__code__.co_firstlineno, ()):
+        values = (python_function(function.__globals__.get(name)) for name in described.decorators)
+        found += [value for value in values if value is not None]
     return found
 
 
@@ -190,23 +187,21 @@ def _enter_module(module: types.ModuleType, closure: Closure) -> list[types.Func
     if module.__name__ in closure.modules:
         return []
     closure.modules[module.__name__] = module
-    path = getattr(module, "__file__", None)
-    if not path or not path.endswith(".py"):
+    facts = _module_facts(module)
+    if facts is None:
         return []
     found = []
-    for node in ast.walk(_file_syntax(path, _stamp(path))):
-        if isinstance(node, ast.FunctionDef) and any(_registers(d) for d in node.decorator_list):
-            value = python_function(vars(module).get(node.name))
-            if value is not None:
-                found.append(value)
-            closure.constants[f"{module.__name__}.{node.name} (registered)"] = _syntax_text(node)
+    for name, text in facts.registered:
+        value = python_function(vars(module).get(name))
+        if value is not None:
+            found.append(value)
+        closure.constants[f"{module.__name__}.{name} (registered)"] = text
     return found
 
 
-def _registers(decorator: ast.expr) -> bool:
-    target = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-    return name in _REGISTERING
+def _module_facts(module: types.ModuleType) -> SourceFacts | None:
+    path = getattr(module, "__file__", None)
+    return facts_of(path) if path and path.endswith(".py") else None
 
 
 def _library(name: str) -> bool:
@@ -224,44 +219,14 @@ def _installed(name: str) -> bool:
     return path.startswith(_INSTALLED)
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    status = Path(path).stat()
-    return status.st_mtime_ns, status.st_size
-
-
-@functools.lru_cache(maxsize=512)
-def _file_syntax(path: str, stamp: tuple[int, int]) -> ast.Module:
-    return ast.parse(Path(path).read_bytes())
-
-
-@functools.lru_cache(maxsize=512)
-def _function_index(path: str, stamp: tuple[int, int]) -> dict[int, list[ast.FunctionDef | ast.Lambda]]:
-    """The functions and lambdas of a file by first line, decorators included: one line may begin several."""
-    index: dict[int, list[ast.FunctionDef | ast.Lambda]] = {}
-    for node in ast.walk(_file_syntax(path, stamp)):
-        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-            decorators = getattr(node, "decorator_list", [])
-            index.setdefault(min([node.lineno, *(d.lineno for d in decorators)]), []).append(node)
-    return index
-
-
 def _source_text(function: types.FunctionType) -> str | None:
     """Normalised syntax of a function; of several on its line those of its name. None where there is no file."""
     code = function.__code__
-    if not Path(code.co_filename).is_file():
+    facts = facts_of(code.co_filename)
+    if facts is None:
         return None
-    found = _function_index(code.co_filename, _stamp(code.co_filename)).get(code.co_firstlineno, [])
-    named = [node for node in found if getattr(node, "name", "<lambda>") == code.co_name]
-    return "\n".join(map(_syntax_text, named)) or None
-
-
-def _syntax_text(node: ast.AST) -> str:
-    """Syntax without comments, positions and docstrings."""
-    bare = copy.deepcopy(node)
-    for inner in ast.walk(bare):
-        if isinstance(inner, ast.FunctionDef) and ast.get_docstring(inner, clean=False) is not None:
-            inner.body = inner.body[1:] or [ast.Pass()]
-    return ast.unparse(bare)
+    found = facts.functions.get(code.co_firstlineno, ())
+    return "\n".join(f.text for f in found if f.name == code.co_name) or None
 
 
 def semantic_identity(closure: Closure, extra: Iterable[str] = ()) -> str:
@@ -287,17 +252,34 @@ def _portable(name: str) -> str:
 
 
 def _code_text(code: types.CodeType) -> str:
-    """For functions without a source file (made by exec): their bytecode."""
-    return f"{code.co_code.hex()} {code.co_names} {[c for c in code.co_consts if not isinstance(c, types.CodeType)]}"
+    """Bytecode, names and constants, those of inner functions included; the same in every process."""
+    return f"{code.co_code.hex()} {code.co_names} {[_stable_text(c) for c in code.co_consts]}"
+
+
+def _stable_text(constant: Any) -> str:
+    if isinstance(constant, types.CodeType):
+        return _code_text(constant)
+    if isinstance(constant, frozenset):
+        return f"frozenset {sorted(map(repr, constant))}"
+    return repr(constant)
 
 
 def cache_key(closure: Closure, extra: Iterable[str] = ()) -> str:
-    """Hex key of a compiled module: file bytes of the import closure, constants, versions, CPU and `extra`."""
+    """Hex key of a compiled module: file bytes of the import closure, code, constants, versions, CPU and `extra`.
+
+    The code is that in memory, which is what gets compiled. With the files' bytes alone, an edit between import and
+    first call would keep the old code under the new file's key, for every later process to find.
+    """
     digest = hashlib.sha256(b"disruptor cache key 1")
     for name in sorted(_import_closure(closure.modules.values())):
+        facts = _module_facts(sys.modules[name])
         path = getattr(sys.modules[name], "__file__", None)
-        if path and Path(path).is_file():
+        if facts is not None:
+            digest.update(f"\0M{name}\0".encode() + facts.digest)
+        elif path and Path(path).is_file():
             digest.update(f"\0M{name}\0".encode() + hashlib.sha256(Path(path).read_bytes()).digest())
+    for name, function in sorted(closure.functions.items()):
+        digest.update(f"\0F{name}\0{_code_text(function.__code__)}".encode())
     for name, text in sorted(closure.constants.items()):
         digest.update(f"\0C{name}\0{text}".encode())
     for item in (*environment(), *extra):
@@ -330,18 +312,15 @@ def _import_closure(roots: Iterable[types.ModuleType]) -> set[str]:
 
 def _imported(module: types.ModuleType) -> set[str]:
     """Names that a module's import statements can mean as modules, wherever in the file they stand."""
-    path = getattr(module, "__file__", None)
-    if not path or not path.endswith(".py") or not Path(path).is_file():
+    facts = _module_facts(module)
+    if facts is None:
         return set()
     package = (module.__package__ or "").split(".")
     found: set[str] = set()
-    for node in ast.walk(_file_syntax(path, _stamp(path))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            parents = package[: len(package) + 1 - node.level] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    for fact in facts.imports:
+        parents = package[: len(package) + 1 - fact.level] if fact.level else []
+        base = ".".join([*parents, *([fact.module] if fact.module else [])])
+        found |= {base, *(f"{base}.{name}" for name in fact.names)}
     return found
 
 
