@@ -1,14 +1,15 @@
 """Arbitrage between pools of one token pair, net of both fees, evaluated at a boundary.
 
-State-changing events only mark their pair. At the boundary (block, transaction or log end) each marked pair is looked
-at once: a float screen over its pools' quotes first, which may only ever let too much through, then in exact integers
-every ordered pair of pools of which at least one has changed since. What is open is remembered in `openings`, so that an opportunity that merely persists
-is not counted as a new one.
+State-changing events only mark their pair. At the boundary (block, transaction or log end) each marked pair
+is looked at once: a float screen over its pools' quotes first, which may only ever let too much through, then
+in exact integers every ordered pair of pools of which at least one has changed since. What is open is
+remembered in `openings`, so that an opportunity that merely persists is not counted as a new one.
 
-A pool takes part while it is complete, has liquidity, and its fee is known. A block's evaluation can be long, so it runs
-in slices of bounded work and outputs; where it stands is in `arbitrage_cursor`, never on a stack.
+A pool takes part while it is complete, has liquidity, and its fee is known. A block's evaluation can be long,
+so it runs in slices of bounded work and outputs; where it stands is in `arbitrage_cursor`, never on a stack.
 
-DETERMINISM: the screen's floats decide only whether the exact comparison runs; its margin is far wider than their error.
+DETERMINISM: the screen's floats decide only whether the exact comparison runs; its margin is far wider than
+their error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ import numpy as np
 from disruptor.access import assign_at, find, insert, read, remove, row
 from disruptor.emit import emit
 from disruptor.handler import Handler, handler
+from disruptor.handlers.arbitrage_compare import compare, depth, tradable
+from disruptor.handlers.arbitrage_tables import (
+    arbitrage_cursor,
+    arbitrage_settings,
+    exact_prices,
+    marked_pairs,
+    openings,
+)
 from disruptor.handlers.messages import (
     FLAG_OPENING,
     FLAG_SCREENED,
@@ -38,84 +47,19 @@ from disruptor.handlers.messages import (
     UniswapV3State,
     UniswapV3Swap,
 )
-from disruptor.handlers.pools import is_complete
-from disruptor.handlers.price import (
-    depth_v3,
-    fraction_of_v2,
-    fraction_of_v3,
-    price_of_v2,
-    price_of_v3,
-    profitable,
-    spread,
-    spread_to_bps,
-)
+from disruptor.handlers.price import spread_to_bps
 from disruptor.jit import jit
-from disruptor.message import f64, i64, u32, u64, u128
 from disruptor.status import AGAIN, OK
-from disruptor.table import Table, ref
 
 #: Work of one slice.
 MAX_COMPARISONS = 256
 MAX_CANDIDATES = 8
 
-_MILLION = 1_000_000
 #: Relative margin of the float screen; quotes are right to about 2^-48.
 _MARGIN = 1.0 - 1e-12
 _NANOSECONDS = np.uint64(1_000_000_000)
 # Gas units, rough: a bare transaction with token transfers, and one swap by pool kind.
 _GAS_BASE, _GAS_V2, _GAS_V3 = 60_000, 70_000, 110_000
-
-marked_pairs = Table(
-    "marked_pairs",
-    {
-        "boundary": u64,  # the pair is on the list for this boundary
-        "seen": u64,  # sequence + 1 at which it was last evaluated
-        "next": u32,
-        "open": u32,  # openings of this pair
-    },
-    key="pairs",
-    digest=False,
-)
-
-exact_prices = Table(
-    "exact_prices",
-    {
-        "mantissa": u128,
-        "exponent": i64,
-        "version": u64,  # `market.sequence` + 1 when computed
-    },
-    key="pools",
-    digest=False,
-)
-
-openings = Table(
-    "openings",
-    {"venue_a": ref("pools"), "venue_b": ref("pools"), "epoch": u32, "reserved": u32, "opened_block": u64},
-    key=("venue_a", "venue_b"),
-)
-
-arbitrage_cursor = Table(
-    "arbitrage_cursor",
-    {
-        "boundary": u64,  # boundaries evaluated so far
-        "first_marked": u32,  # pair row + 1, 0 none
-        "pool_a": u32,  # pool + 1 to go on with, 0 at the start of a pair
-        "pool_b": u32,
-        "reserved": u32,
-        "pairs_evaluated": u64,
-        "pairs_compared": u64,
-        "openings": u64,
-    },
-    digest=False,
-)
-
-#: Written by the engine before the first event: what settings make of it.
-arbitrage_settings = Table(
-    "arbitrage_settings",
-    {"min_spread": i64, "block_time_ns": u64, "confidence": f64},
-    digest=False,
-    rollback="engine",
-)
 
 _MARK = [marked_pairs, arbitrage_cursor]
 _EVALUATE = [marked_pairs, arbitrage_cursor, openings, exact_prices, arbitrage_settings]
@@ -136,81 +80,18 @@ def _mark(state: Any, pool: Any) -> None:
 
 
 @jit
-def _tradable(state: Any, pool: Any) -> bool:
-    """Whether a pool can be half of an opportunity."""
-    p = read(state.pools, pool)
-    if p["fee"] >= _MILLION or not is_complete(state, pool):
-        return False
-    if p["kind"] == KIND_UNISWAP_V2:
-        has0 = p["reserve0"][0] != 0 or p["reserve0"][1] != 0
-        return has0 and (p["reserve1"][0] != 0 or p["reserve1"][1] != 0)
-    has_price = p["sqrt_price_x96"][0] != 0 or p["sqrt_price_x96"][1] != 0 or p["sqrt_price_x96"][2] != 0
-    return has_price and (p["liquidity"][0] != 0 or p["liquidity"][1] != 0)
-
-
-@jit
 def _screen(state: Any, first: Any) -> bool:
-    """Whether some pool of the list may buy for more than another asks; may say yes too often, never no wrongly."""
+    """Whether some pool of the list may pay more than another asks; its yes may be wrong, its no never."""
     bid, ask = 0.0, np.inf
     at = first
     while at != 0:
         pool = at - np.uint32(1)
-        if _tradable(state, pool):
+        if tradable(state, pool):
             line = read(state.market, pool)
             bid = max(bid, line["bid"])
             ask = min(ask, line["ask"])
         at = read(state.pools, pool)["next_in_pair"]
     return bid > ask * _MARGIN
-
-
-@jit
-def _price(state: Any, pool: Any) -> Any:
-    """A pool's exact price (see `disruptor.handlers.price`), computed once for each change of the pool."""
-    p = read(state.pools, pool)
-    cached = row(state.exact_prices, pool)
-    version = read(state.market, pool)["sequence"] + np.uint64(1)
-    if cached["version"] != version:
-        if p["kind"] == KIND_UNISWAP_V2:
-            price = price_of_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
-        else:
-            price = price_of_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
-        cached["mantissa"][1], cached["mantissa"][0], cached["exponent"] = price[0], price[1], np.int64(price[2])
-        cached["version"] = version
-    return cached["mantissa"][1], cached["mantissa"][0], cached["exponent"]
-
-
-@jit
-def _fraction(state: Any, pool: Any) -> Any:
-    p = read(state.pools, pool)
-    if p["kind"] == KIND_UNISWAP_V2:
-        return fraction_of_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
-    return fraction_of_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
-
-
-@jit
-def _compare(state: Any, a: Any, b: Any) -> Any:
-    """(open, spread): whether buying at `a` and selling at `b` pays more than both fees, exactly."""
-    if not (_tradable(state, a) and _tradable(state, b)):
-        return False, np.int64(0)
-    fee_a, fee_b = np.int64(read(state.pools, a)["fee"]), np.int64(read(state.pools, b)["fee"])
-    status, value = spread(_price(state, a), fee_a, _price(state, b), fee_b)
-    exact, pays = np.int64(value), value > 0
-    if status != OK or value < -1:
-        return False, np.int64(0)
-    if value <= 0:  # too close for the mantissas: decide by cross-multiplication
-        pays, certain = profitable(exact, _fraction(state, a), fee_a, _fraction(state, b), fee_b)
-        exact = np.int64(certain)
-    return pays and exact >= read(state.arbitrage_settings, 0)["min_spread"], exact
-
-
-@jit
-def _depth(state: Any, pool: Any) -> Any:
-    """(x_hi, x_lo, y_hi, y_lo): what the pool holds, or acts as if it held, at its price."""
-    p = read(state.pools, pool)
-    if p["kind"] == KIND_UNISWAP_V2:
-        return p["reserve0"][1], p["reserve0"][0], p["reserve1"][1], p["reserve1"][0]
-    s = p["sqrt_price_x96"]
-    return depth_v3(p["liquidity"][0], p["liquidity"][1], s[0], s[1], s[2])
 
 
 @jit
@@ -236,8 +117,8 @@ def _report(state: Any, out: Any, a: Any, b: Any, exact: Any, opening: Any) -> N
     d["venue_a"] = a
     d["venue_b"] = b
     d["spread"] = exact
-    d["depth0_a"][1], d["depth0_a"][0], d["depth1_a"][1], d["depth1_a"][0] = _depth(state, a)
-    d["depth0_b"][1], d["depth0_b"][0], d["depth1_b"][1], d["depth1_b"][0] = _depth(state, b)
+    d["depth0_a"][1], d["depth0_a"][0], d["depth1_a"][1], d["depth1_a"][0] = depth(state, a)
+    d["depth0_b"][1], d["depth0_b"][0], d["depth1_b"][1], d["depth1_b"][0] = depth(state, b)
 
 
 @jit
@@ -245,7 +126,7 @@ def _judge(state: Any, out: Any, pair: Any, a: Any, b: Any) -> Any:
     """Compare one ordered pair of pools, keep `openings` true, report; returns whether it was reported."""
     m = row(state.marked_pairs, pair)
     may_pay = read(state.market, b)["bid"] > read(state.market, a)["ask"] * _MARGIN
-    is_open, exact = _compare(state, a, b) if may_pay else (False, np.int64(0))
+    is_open, exact = compare(state, a, b) if may_pay else (False, np.int64(0))
     if not is_open:
         if m["open"] != 0 and remove(state.openings, a, b):
             m["open"] -= np.uint32(1)
@@ -359,7 +240,7 @@ def mark_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
 
 @handler(PoolIncomplete, tables=_MARK)
 def mark_incomplete(state, event, out):  # type: ignore[no-untyped-def]
-    """An incomplete pool closes what it had open. A loss of all pools needs no mark: openings carry the epoch."""
+    """An incomplete pool closes what it had open. Losing all needs no mark: openings carry the epoch."""
     if event["pool"] != NO_ID:
         _mark(state, event["pool"])
 
@@ -420,7 +301,7 @@ def evaluate_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
 
 
 def arbitrage_handlers(evaluate: str) -> tuple[Handler, ...]:
-    """The handlers for `arbitrage.evaluate`: block, transaction or log. Block ends always evaluate what is left."""
+    """The handlers for `arbitrage.evaluate`: block, transaction or log. Block ends evaluate what is left."""
     at = {
         "block": (evaluate_block,),
         "transaction": (evaluate_transaction, evaluate_block),

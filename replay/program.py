@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
 import types
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor.codegen import load_user_module
-from disruptor.errors import CapacityError, DefinitionError, InputError
+from disruptor.errors import CapacityError, DefinitionError, InputError, SettingError
 from disruptor.handler import Handler
 from disruptor.handler_set import HandlerSet
 from disruptor.handlers import arbitrage, swaps, tracking
@@ -23,7 +25,9 @@ from disruptor.replay.settings import RunSettings
 
 #: Built-in messages that come in; what handlers emit has ids from 100 on.
 INPUTS = tuple(m for m in BUILT_IN if m.type_id < 100)
-_SPREAD_UNIT = 1 << 32
+#: UNITS: of spreads in one basis point, of times in one second.
+SPREAD_UNIT, _SECOND_NS = 1 << 32, 1_000_000_000
+_SCALED_MAX = 2**63 - 1
 
 
 class Memory:
@@ -40,8 +44,8 @@ class Memory:
         """Zeroed private memory; refuses what would exceed the limit."""
         if self.taken + nbytes > self.limit:
             raise CapacityError(
-                f"memory: rings and tables need {self.taken + nbytes:,} bytes, memory_pool_size is {self.limit:,}: "
-                "raise it, or lower capacity.* and *_slots"
+                f"memory: rings and tables need {self.taken + nbytes:,} bytes, memory_pool_size is "
+                f"{self.limit:,}: raise it, or lower capacity.* and *_slots"
             )
         memory, obtained = allocate(nbytes, self.policy)
         self.taken += nbytes
@@ -66,7 +70,8 @@ def load_handlers(names: Sequence[str]) -> tuple[list[Handler], list[types.Modul
 
     Raises
     ------
-    InputError : a file or module that is not there or fails to import; DefinitionError : one without handlers.
+    InputError : a file or module that is not there or fails to import.
+    DefinitionError : one without handlers.
     """
     found: list[Handler] = []
     modules = []
@@ -109,7 +114,9 @@ def build_processor(handlers: HandlerSet, settings: RunSettings, allocate: Calla
     capacity = settings.capacity
     processor = Processor(
         handlers,
-        capacities={name: getattr(capacity, name) for name in ("pools", "tokens", "pairs", "ticks", "openings")},
+        capacities={
+            name: getattr(capacity, name) for name in ("pools", "tokens", "pairs", "ticks", "openings")
+        },
         output_slots=settings.output_slots,
         checked=settings.enable_bounds_checking,
         max_batch=settings.max_batch,
@@ -117,10 +124,23 @@ def build_processor(handlers: HandlerSet, settings: RunSettings, allocate: Calla
     )
     if settings.arbitrage.enabled:
         row = processor.state.arrays["arbitrage_settings"].rows
-        row[0]["min_spread"] = int(settings.arbitrage.min_bps * _SPREAD_UNIT)
-        row[0]["block_time_ns"] = int(settings.arbitrage.block_time * 1_000_000_000)
+        row[0]["min_spread"] = _scaled("min_bps", settings.arbitrage.min_bps, SPREAD_UNIT)
+        row[0]["block_time_ns"] = _scaled("block_time", settings.arbitrage.block_time, _SECOND_NS)
         row[0]["confidence"] = arbitrage.CONFIDENCE[settings.arbitrage.evaluate]
     return processor
+
+
+def _scaled(name: str, value: float, unit: int) -> int:
+    """A setting in integer units, rounded up: what is below the setting is below the result too.
+
+    Raises
+    ------
+    SettingError : more than 63 bits hold.
+    """
+    scaled = math.ceil(Fraction(value) * unit)
+    if scaled > _SCALED_MAX:
+        raise SettingError(f"arbitrage.{name}: expected at most {_SCALED_MAX // unit}, found {value:g}")
+    return scaled
 
 
 def code_identity(handlers: HandlerSet, semantic_settings: dict[str, Any]) -> str:
