@@ -128,8 +128,19 @@ steps_of = st.lists(
 @pytest.mark.parametrize("by_address", [False, True])
 @given(drawn=steps_of)
 def test_hashed_table_is_a_dict(drawn: list[tuple[int, tuple[int, int], int, int]], by_address: bool) -> None:
+    compare_with_dict([(kind, *key, value, allowed) for kind, key, value, allowed in drawn], by_address)
+
+
+@pytest.mark.parametrize("by_address", [False, True])
+def test_hashed_table_is_a_dict_over_a_long_life(seed: int, by_address: bool) -> None:
+    """Long chains of colliding keys that come and go: what short examples seldom build."""
+    random = np.random.default_rng(seed)
+    columns = np.stack([random.choice([0, 1, 1, 2, 2], 3000), *random.integers(0, 4, (2, 3000))])
+    compare_with_dict([(kind, pool, tick, 1, 1) for kind, pool, tick in columns.T.tolist()], by_address)
+
+
+def compare_with_dict(steps: list[tuple[int, int, int, int, int]], by_address: bool) -> None:
     table = view_of(TICKS)
-    steps = [(kind, *key, value, allowed) for kind, key, value, allowed in drawn]
     model: dict[tuple[int, int], int] = {}
     most = 0
     for (kind, pool, tick, value, allowed), result in zip(

@@ -68,6 +68,7 @@ def make(n):
     "registered.py": """
 from numba.extending import overload
 from probed.hidden import LIMIT
+from probed.rules import RULES
 
 
 def _emit_one(builder):
@@ -92,9 +93,11 @@ def clamp(x):
 
 @overload(clamp)
 def _clamp(x):
-    return lambda x: min(x, LIMIT)
+    step = RULES.step
+    return lambda x: min(x, LIMIT) + step
 """,
     "hidden.py": "LIMIT = 5\n",
+    "rules.py": "from types import SimpleNamespace\n\nRULES = SimpleNamespace(step=3)\n",
     "names/__init__.py": "",
     "names/deep.py": "from probed.names.deepest import OFFSET\n\n\ndef lift(x):\n    return x + OFFSET\n",
     "names/deepest.py": "OFFSET = 2\n",
@@ -190,6 +193,24 @@ def test_edit_of_wording_changes_the_cache_key_alone(package: Package, edit: tup
     new_key, new_meaning = package.identities()
     assert new_key != key
     assert new_meaning == meaning
+
+
+@pytest.mark.parametrize("edit", MEANING.values(), ids=MEANING)
+def test_code_that_was_imported_before_an_edit_has_a_key_of_its_own(
+    package: Package, edit: tuple[str, str, str]
+) -> None:
+    """Else what a long run compiles at its end would be found by the next one under the edited file's key."""
+    loaded = package.closure()
+    package.edit(*edit)
+    late = identity.cache_key(loaded)
+    assert late != package.identities()[0]
+
+
+def test_object_of_a_foreign_class_counts_by_the_file_it_is_imported_from(package: Package) -> None:
+    """It has no value that could be hashed, and nothing in the namespace says where it came from."""
+    key = package.identities()[0]
+    package.edit("rules.py", "step=3", "step=4")
+    assert package.identities()[0] != key
 
 
 def test_nothing_changes_without_an_edit(package: Package) -> None:
