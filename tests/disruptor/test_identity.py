@@ -68,7 +68,7 @@ def make(n):
     "registered.py": """
 from numba.extending import overload
 from probed.hidden import LIMIT
-from probed.rules import RULES
+from probed_rules import RULES
 
 
 def _emit_one(builder):
@@ -97,7 +97,7 @@ def _clamp(x):
     return lambda x: min(x, LIMIT) + step
 """,
     "hidden.py": "LIMIT = 5\n",
-    "rules.py": "from types import SimpleNamespace\n\nRULES = SimpleNamespace(step=3)\n",
+    "../probed_rules.py": "from types import SimpleNamespace\n\nRULES = SimpleNamespace(step=3)\n",
     "names/__init__.py": "",
     "names/deep.py": "from probed.names.deepest import OFFSET\n\n\ndef lift(x):\n    return x + OFFSET\n",
     "names/deepest.py": "OFFSET = 2\n",
@@ -137,7 +137,7 @@ class Package:
 
 
 def forget() -> None:
-    for name in [n for n in sys.modules if n.partition(".")[0] == "probed"]:
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("probed", "probed_rules")]:
         del sys.modules[name]
 
 
@@ -209,7 +209,7 @@ def test_code_that_was_imported_before_an_edit_has_a_key_of_its_own(
 def test_object_of_a_foreign_class_counts_by_the_file_it_is_imported_from(package: Package) -> None:
     """It has no value that could be hashed, and nothing in the namespace says where it came from."""
     key = package.identities()[0]
-    package.edit("rules.py", "step=3", "step=4")
+    package.edit("../probed_rules.py", "step=3", "step=4")
     assert package.identities()[0] != key
 
 
@@ -266,7 +266,7 @@ def test_library_that_is_imported_but_not_reached_stays_out(package: Package) ->
     closure = package.closure()
     names = identity._import_closure(closure.modules.values())
     assert "probed.hidden" in names
-    assert {name.partition(".")[0] for name in names} == {"probed", "disruptor"}
+    assert {name.partition(".")[0] for name in names} == {"probed", "probed_rules", "disruptor"}
 
 
 def portable_text(folder: Path, load: Callable[[str], Any]) -> str:
