@@ -13,8 +13,8 @@ import numpy as np
 
 from disruptor.handlers.messages import BlockStart
 from disruptor.message import header_dtype
-from disruptor.replay.events import Run
 from disruptor.replay.request import ReplayRequest
+from disruptor.replay.slots import Run
 
 
 class Part(NamedTuple):

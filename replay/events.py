@@ -7,6 +7,7 @@ bytes either way, hence the same digests.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -19,16 +20,20 @@ from disruptor.feeds.columns import LogBatch
 from disruptor.feeds.encoder import MAX_SLOTS_PER_LOG, Encoder, RemovedLogsFound, RemovedSet, collect_removed
 from disruptor.feeds.source import LogSource
 from disruptor.journal.reader import JournalReader
+from disruptor.replay.pipeline import Pipeline, RingWriter
 from disruptor.replay.settings import RunSettings
+from disruptor.replay.slots import Run
+from disruptor.ring_buffer import RingBuffer
 
 SLOT_SIZE = 192
+_HEAD_BYTES = 65536
 
 
-class Run(NamedTuple):
-    """Consecutive events: slots (n, 192) uint8 and the first one's sequence."""
+class RingMemory(Protocol):
+    """Where an input ring comes from."""
 
-    slots: npt.NDArray[np.uint8]
-    first: int
+    def ring(self, capacity: int, slot_size: int, wait_strategy: str) -> RingBuffer:
+        """A ring by the page policy of the run."""
 
 
 class EventSource(Protocol):
@@ -103,10 +108,10 @@ class LogEvents:
         self,
         inputs: Inputs,
         settings: RunSettings,
-        allocate: Callable[[int], npt.NDArray[np.uint8]],
+        memory: RingMemory,
         removed: RemovedSet | None = None,
     ) -> None:
-        self._inputs, self._settings, self._allocate = inputs, settings, allocate
+        self._inputs, self._settings = inputs, settings
         self._source = LogSource(inputs.sources)
         self.chain_id = _one_chain(settings.chain_id, self._source.chain_id)
         headers = _load_headers(inputs.blocks)
@@ -124,66 +129,58 @@ class LogEvents:
         capacity = settings.ring_slots
         if capacity < 2 * MAX_SLOTS_PER_LOG:
             raise InputError(f"ring_slots: {capacity} is too small, one log may need {MAX_SLOTS_PER_LOG} slots")
-        self._slots = allocate(capacity * SLOT_SIZE).reshape(capacity, SLOT_SIZE)
+        self._ring = memory.ring(capacity, SLOT_SIZE, settings.wait_strategy)
         self._extra_warnings: dict[str, int] = {}
 
-    def with_removed(self) -> LogEvents:
+    def with_removed(self, memory: RingMemory) -> LogEvents:
         """The same stream again, with its removed logs known."""
         removed = collect_removed(LogSource(self._inputs.sources))
-        return LogEvents(self._inputs, self._settings, self._allocate, removed)
+        return LogEvents(self._inputs, self._settings, memory, removed)
 
     def runs(self) -> Iterator[Run]:
         """Registrations first, then batch by batch, then the closing of the last block."""
-        yield from self._registrations()
+        return Pipeline(self._ring, MAX_SLOTS_PER_LOG, self._produce).runs()
+
+    def _produce(self, writer: RingWriter) -> None:
+        self._register(writer)
         batches: Iterable[LogBatch] = self._source
         if self._inputs.sort:
             from disruptor.feeds.sort import sorted_batches
 
             batches = sorted_batches(self._source)
         for batch in batches:
-            yield from self._encoded(batch, self._encoder.encode)
-        yield from self._until_done(self._encoder.finish)
+            self._encode(batch, self._encoder.encode, writer)
+        self._until_done(self._encoder.finish, writer)
 
-    def _registrations(self) -> Iterator[Run]:
+    def _register(self, writer: RingWriter) -> None:
         for path in self._inputs.pools:
             from disruptor.feeds.pools_file import load_pools
-            from disruptor.feeds.recognise import is_log_file
 
-            if Path(path).is_dir() or is_log_file(Path(path)):
-                source = LogSource([path])
-                for batch in source:
-                    yield from self._encoded(
-                        batch, lambda *a, files=source.files: self._encoder.register_logs(*a, files)
-                    )
-            else:
+            if is_pools_file(path):
                 loaded = load_pools([path])
                 for reason, count in loaded.skipped.items():
                     self._extra_warnings[f"pools_file_{reason}"] = count
                 self._encoder.register(loaded)
-                yield from self._until_done(self._encoder.write_registrations)
+                self._until_done(self._encoder.write_registrations, writer)
+            else:
+                source = LogSource([path])
+                register = functools.partial(self._encoder.register_logs, files=source.files)
+                for batch in source:
+                    self._encode(batch, register, writer)
 
-    def _encoded(self, batch: LogBatch, encode: Callable[..., int]) -> Iterator[Run]:
-        start, mask = 0, len(self._slots) - 1
+    def _encode(self, batch: LogBatch, encode: Callable[..., int], writer: RingWriter) -> None:
+        start = 0
         while start < len(batch.rows):
-            first = self._encoder.next_sequence
-            start = encode(batch, start, self._slots, mask, first + len(self._slots))
-            yield from self._written(first)
+            start = encode(batch, start, writer.slots, writer.mask, writer.limit())
+            writer.publish(self._encoder.next_sequence)
 
-    def _until_done(self, write: Callable[[npt.NDArray[np.uint8], int, int], bool]) -> Iterator[Run]:
+    def _until_done(
+        self, write: Callable[[npt.NDArray[np.uint8], int, int], bool], writer: RingWriter
+    ) -> None:
         done = False
         while not done:
-            first = self._encoder.next_sequence
-            done = write(self._slots, len(self._slots) - 1, first + len(self._slots))
-            yield from self._written(first)
-
-    def _written(self, first: int) -> Iterator[Run]:
-        """What was written from `first` on, in at most two pieces where the ring wraps."""
-        end, capacity = self._encoder.next_sequence, len(self._slots)
-        while first < end:
-            at = first & (capacity - 1)
-            count = min(end - first, capacity - at)
-            yield Run(self._slots[at : at + count], first)
-            first += count
+            done = write(writer.slots, writer.mask, writer.limit())
+            writer.publish(self._encoder.next_sequence)
 
     def progress(self) -> tuple[int, int | None, str]:
         """Bytes read, of all."""
@@ -210,7 +207,7 @@ def is_journal(path: str) -> bool:
     return (Path(path) / MANIFEST_NAME).is_file()
 
 
-def open_events(inputs: Inputs, settings: RunSettings, allocate: Callable[[int], Any]) -> EventSource:
+def open_events(inputs: Inputs, settings: RunSettings, memory: RingMemory) -> EventSource:
     """The source that the given paths are: one journal, or any number of log files.
 
     Raises
@@ -219,14 +216,41 @@ def open_events(inputs: Inputs, settings: RunSettings, allocate: Callable[[int],
     """
     journals = [s for s in inputs.sources if is_journal(s)]
     if not journals:
-        return LogEvents(inputs, settings, allocate)
+        return LogEvents(inputs, settings, memory)
     if len(inputs.sources) > 1:
         raise InputError(f"{journals[0]}: a journal is replayed alone; leave out the other sources")
     if inputs.blocks or inputs.sort:
         raise InputError(f"{journals[0]}: --blocks and --sort were decided at import; import again to change them")
     events = JournalEvents(journals[0])
     events.chain_id = _one_chain(settings.chain_id, events.chain_id)
+    if inputs.strict:
+        check_strict(journals[0], events.warnings)
+    if inputs.pools:
+        from disruptor.replay.resequence import ResequencedEvents
+
+        return ResequencedEvents(events, inputs.pools, settings, inputs.strict)
     return events
+
+
+def check_strict(journal: str, warnings: dict[str, int]) -> None:
+    """With --strict, a journal whose import left events of known pools out is refused."""
+    lost = {k: warnings[k] for k in ("undecodable_logs", "missing_blocks", "pool_conflicts") if warnings.get(k)}
+    if lost:
+        found = ", ".join(f"{k} {n}" for k, n in lost.items())
+        raise InputError(f"{journal}: --strict, and its import counted {found}: import the logs again with --strict")
+
+
+def is_pools_file(path: str) -> bool:
+    """Whether a `--pools` path is a pools file rather than recorded logs with creations."""
+    if Path(path).is_dir() or any(c in path for c in "*?["):
+        return False
+    from disruptor.feeds.compression import open_recorded
+    from disruptor.feeds.pools_file import looks_like_pools
+
+    if not Path(path).is_file():
+        raise InputError(f"--pools {path}: no such file")
+    with open_recorded(Path(path)) as stream:
+        return looks_like_pools(stream.read(_HEAD_BYTES))
 
 
 def _one_chain(asked: int | None, found: int | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any
 
 from disruptor import __version__
@@ -55,7 +56,7 @@ def import_logs(
     """
     began = time.perf_counter()
     inputs = Inputs(tuple(sources), tuple(pools), tuple(blocks), sort, strict)
-    events = LogEvents(inputs, settings, Memory(settings).allocate)
+    events = LogEvents(inputs, settings, Memory(settings))
     while True:
         writer = JournalWriter(
             journal, messages=BUILT_IN, restart=restart, **journal_facts(settings, events.chain_id)
@@ -67,7 +68,7 @@ def import_logs(
                 manifest = writer.finish(summary)
             break
         except RemovedLogsFound:
-            restart, events = True, events.with_removed()
+            restart, events = True, events.with_removed(Memory(settings))
     seconds = time.perf_counter() - began
     return {
         "journal": journal,
@@ -84,10 +85,11 @@ def import_logs(
 
 def _append_all(events: LogEvents, writer: JournalWriter, progress: Progress | None) -> None:
     told = 0.0
-    for run in events.runs():
-        writer.append(run.slots, run.first)
-        now = time.monotonic()
-        if progress is not None and now - told >= _PROGRESS_SECONDS:
-            told = now
-            done, total, unit = events.progress()
-            progress(ProgressUpdate(done, total, unit, run.first + len(run.slots)))
+    with closing(events.runs()) as runs:
+        for run in runs:
+            writer.append(run.slots, run.first)
+            now = time.monotonic()
+            if progress is not None and now - told >= _PROGRESS_SECONDS:
+                told = now
+                done, total, unit = events.progress()
+                progress(ProgressUpdate(done, total, unit, run.first + len(run.slots)))

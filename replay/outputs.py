@@ -16,10 +16,9 @@ from disruptor.handlers.messages import (
     BlockStart,
     TransactionEnd,
 )
-from disruptor.message import HEADER_SIZE, MAX_TYPE_ID, MessageType
-from disruptor.message import header_dtype
-from disruptor.replay.events import Run
+from disruptor.message import HEADER_SIZE, MAX_TYPE_ID, MessageType, header_dtype
 from disruptor.replay.request import OutputContext, OutputSink
+from disruptor.replay.slots import Run
 
 _FIRST_LOG_TYPE, _LAST_LOG_TYPE = 20, 39
 _REGISTERED = 11

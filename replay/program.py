@@ -22,6 +22,7 @@ from disruptor.handlers.messages import BUILT_IN
 from disruptor.pages import PagePolicy, PagesObtained, allocate
 from disruptor.processor import Processor
 from disruptor.replay.settings import RunSettings
+from disruptor.ring_buffer import RingBuffer
 
 #: Built-in messages that come in; what handlers emit has ids from 100 on.
 INPUTS = tuple(m for m in BUILT_IN if m.type_id < 100)
@@ -42,15 +43,25 @@ class Memory:
 
     def allocate(self, nbytes: int) -> npt.NDArray[np.uint8]:
         """Zeroed private memory; refuses what would exceed the limit."""
+        self._count(nbytes)
+        memory, obtained = allocate(nbytes, self.policy)
+        self.obtained.append(obtained)
+        return memory[:nbytes]
+
+    def ring(self, capacity: int, slot_size: int, wait_strategy: str) -> RingBuffer:
+        """An input ring, counted like all other memory."""
+        self._count(capacity * slot_size)
+        ring = RingBuffer.private(capacity, slot_size, policy=self.policy, wait_strategy=wait_strategy)
+        self.obtained.append(ring.region.pages)
+        return ring
+
+    def _count(self, nbytes: int) -> None:
         if self.taken + nbytes > self.limit:
             raise CapacityError(
                 f"memory: rings and tables need {self.taken + nbytes:,} bytes, memory_pool_size is "
                 f"{self.limit:,}: raise it, or lower capacity.* and *_slots"
             )
-        memory, obtained = allocate(nbytes, self.policy)
         self.taken += nbytes
-        self.obtained.append(obtained)
-        return memory[:nbytes]
 
     def report(self) -> dict[str, Any]:
         """What was asked for and what was obtained, for `pages` in reports."""

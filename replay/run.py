@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ from disruptor.replay.events import (
     Inputs,
     LogEvents,
     RemovedLogsFound,
-    Run,
     open_events,
 )
 from disruptor.replay.importer import journal_facts
@@ -31,8 +31,9 @@ from disruptor.replay.program import (
     code_identity,
     load_handlers,
 )
-from disruptor.replay.settings import RunSettings
 from disruptor.replay.request import OutputSink, Progress, ProgressUpdate, ReplayRequest, choose_types
+from disruptor.replay.settings import RunSettings
+from disruptor.replay.slots import Run
 from disruptor.replay.state_out import write_state
 
 _COUNTED = tuple(m.name for m in INPUTS if m.counted)
@@ -103,7 +104,7 @@ def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progre
     user_handlers, _ = load_handlers(request.handlers)
     inputs = Inputs(request.sources, request.pools, request.blocks, request.sort, request.strict)
     memory = Memory(settings)
-    events = open_events(inputs, settings, memory.allocate)
+    events = open_events(inputs, settings, memory)
     handlers = build_handler_set(settings, user_handlers)
     before = sum(compile_cache.compile_seconds.values())
     while True:
@@ -119,7 +120,7 @@ def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progre
         except RemovedLogsFound:
             assert isinstance(events, LogEvents)
             memory = Memory(settings)
-            events = events.with_removed()
+            events = events.with_removed(memory)
     identity = code_identity(handlers, settings.semantic())
     compiled = sum(compile_cache.compile_seconds.values()) - before
     return session.result(identity, compiled, memory.report())
@@ -196,14 +197,15 @@ class _Session:
     def _run_all(self) -> None:
         block = 0
         needs_block = self._collector.has_sink
-        for run_ in self._events.runs():
-            for part in self._bounds.parts(run_):
-                self._process(part.run, counted=part.counted, block=block)
-                if needs_block:
-                    block = last_block(part.run, block)
-            self._tell()
-            if self._bounds.ended:
-                break
+        with closing(self._events.runs()) as runs:
+            for run_ in runs:
+                for part in self._bounds.parts(run_):
+                    self._process(part.run, counted=part.counted, block=block)
+                    if needs_block:
+                        block = last_block(part.run, block)
+                self._tell()
+                if self._bounds.ended:
+                    break
 
     def _process(self, part: Run, *, counted: bool, block: int) -> None:
         end = part.first + len(part.slots)
