@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from disruptor import compile_cache, identity
+from disruptor.errors import DefinitionError
 from disruptor.handler_set import HandlerSet, Stage
 from disruptor.message import DEFAULT_SLOT_SIZE, MessageType
 from disruptor.status import AGAIN, IDLE, OK, RING_FULL, STOPPED, TABLE_FULL, TOO_MANY_SLICES
@@ -58,6 +59,11 @@ class GeneratedLoop:
 def generate(handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SLOT_SIZE) -> GeneratedLoop:
     """Write, import and return the loop of a handler set in one of its variants."""
     source = _Writer(handlers, checked, slot_size).text()
+    for h in handlers.handlers:
+        if getattr(sys.modules.get(h.module), h.name, None) is not h:
+            raise DefinitionError(
+                f"handler {h.name}: {h.module}.{h.name} is another object by now; give each handler a name of its own"
+            )
     closure = identity.close(handlers.handlers)
     for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.references"):
         closure.modules[name] = importlib.import_module(name)
@@ -151,12 +157,12 @@ class _Writer:
         if sliced:
             self.put("resume = c['stage']")
         else:
-            self._room(stages, "")
+            self._room(stages)
         emitting = self.set.outputs_needed(stages) > 0
         if sliced:
             self.put("if resume < 0:")
             self.depth += 1
-            self._room(stages, "")
+            self._room(stages)
         if emitting:
             self.put("cell['sequence'] = sequence", "cell['event_time_ns'] = headers[i]['event_time_ns']")
             for s in stages:
@@ -172,7 +178,7 @@ class _Writer:
             self.put("c['stage'] = -1", "c['slices'] = 0")
         self.depth -= 1
 
-    def _room(self, stages: list[Stage], indent: str) -> None:
+    def _room(self, stages: list[Stage]) -> None:
         needed = self.set.outputs_needed(stages)
         if needed:
             self.put(f"if cell['next'] + {needed} - c['consumed'] > out_capacity:")
@@ -210,15 +216,22 @@ class _Writer:
         self.put(f"    status = {TOO_MANY_SLICES}", f"    failed = {stage.number}", "    break")
         self.depth -= 1
         self.put(f"if status != {OK}:", "    break")
+        if later:
+            # The slices may have used the room that the event began with.
+            self._room_again(later, later[0].number)
 
     def _room_for_slice(self, stages: list[Stage], stage: Stage) -> None:
-        before = len(self.lines)
         alone = [Stage(stage.number, True, False), *(Stage(s.number, False, True) for s in stages[1:])]
-        self._room(alone, "")
+        self._room_again(alone, stage.number)
+
+    def _room_again(self, stages: list[Stage], resume: int) -> None:
+        """Check room in the middle of an event, which is resumed at handler `resume` if there is none."""
+        before = len(self.lines)
+        self._room(stages)
         for at in range(before, len(self.lines)):
             if self.lines[at].strip() == "break":
                 indent = self.lines[at][: -len("break")]
-                self.lines[at] = f"{indent}c['stage'] = {stage.number}\n{indent}break"
+                self.lines[at] = f"{indent}c['stage'] = {resume}\n{indent}break"
 
     def _cascade(self, stage: Stage, start: str) -> None:
         """Give a handler every output from `start` on that it asked for; leaves the event on an error."""

@@ -30,6 +30,19 @@ compile_seconds: dict[str, float] = {}
 #: Called with a short text when a compile begins; the command line shows it.
 on_compile: list[Callable[[str], None]] = []
 _KEPT_MODULES = 256
+#: When something was being compiled, on the clock of `time.perf_counter`; threads may overlap.
+_intervals: list[tuple[float, float]] = []
+
+
+def compile_wall(began: float, ended: float) -> float:
+    """Seconds between two readings of `time.perf_counter` during which at least one thread was compiling."""
+    total, reached = 0.0, began
+    for start, stop in sorted(_intervals):
+        start, stop = max(start, reached), min(stop, ended)
+        if stop > start:
+            total += stop - start
+            reached = stop
+    return total
 
 
 def cache_folder() -> Path:
@@ -105,7 +118,10 @@ def compiled_for(label: str, dispatcher: Any, *args: Any) -> Callable[..., Any]:
         say(label)
     dispatcher.compile(signature)
     hit = sum(dispatcher.stats.cache_hits.values()) > hits
-    compile_seconds[label] = compile_seconds.get(label, 0.0) + (0.0 if hit else time.perf_counter() - began)
+    ended = time.perf_counter()
+    if not hit:
+        _intervals.append((began, ended))
+    compile_seconds[label] = compile_seconds.get(label, 0.0) + (0.0 if hit else ended - began)
     compiled: Callable[..., Any] = dispatcher.overloads[signature].entry_point
     return compiled
 

@@ -82,7 +82,7 @@ def xxh64(words, octets, length, seed):  # type: ignore[no-untyped-def]
 
 @jit
 def _canonical(row, fields, identities, octets):  # type: ignore[no-untyped-def]
-    """Write a row's canonical bytes behind the tag; returns the total length, or 0 if the row is all zero."""
+    """Write a row's canonical bytes behind the tag; returns the total length, and whether any byte is not zero."""
     at = _TAG_BYTES
     any_set = False
     for f in range(len(fields)):
@@ -102,7 +102,7 @@ def _canonical(row, fields, identities, octets):  # type: ignore[no-untyped-def]
         for k in range(width):
             octets[at + k] = identities[fields[f]["base"] + number, k] if known else np.uint8(0)
         at += width
-    return at if any_set else 0
+    return at, any_set
 
 
 @entry
@@ -121,11 +121,9 @@ def sum_rows(rows, live, bounds, fields, identities, octets, words, total):  # t
     for r in range(bounds[0]):
         if bounds[1] == 1 and live[r] != LIVE:
             continue
-        length = _canonical(rows[r], fields, identities, octets)
-        if length == 0 and bounds[1] == 0:
+        length, any_set = _canonical(rows[r], fields, identities, octets)
+        if not any_set and bounds[1] == 0:
             continue
-        if length == 0:
-            length = _TAG_BYTES
         low = xxh64(words, octets, length, np.uint64(0))
         high = xxh64(words, octets, length, _ONE)
         before = total[0]

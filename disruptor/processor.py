@@ -153,6 +153,8 @@ class Processor:
         while True:
             reason = self._enter(views, end)
             self._outputs.drain(self._control, consume)
+            if self._control[0]["handler"] >= 0:  # its status may have the value of one of the loop's reasons
+                self._fail(reason)
             if reason == IDLE and self.next_sequence >= end:
                 return
             if reason not in (IDLE, RING_FULL, STOPPED):

@@ -87,7 +87,7 @@ class _Store:
                 version, facts = pickle.load(file)
             if version == (_FORMAT, ast_version()):
                 self._facts = {**facts, **self._facts}
-        except (OSError, ValueError, TypeError, EOFError, AttributeError, ImportError, pickle.UnpicklingError):
+        except Exception:  # a damaged pickle raises almost anything, and costs only time
             self._grown = True
 
     def save(self) -> None:
@@ -110,8 +110,9 @@ STORE = _Store()
 
 
 def ast_version() -> str:
-    """Facts depend on how this Python writes syntax back as text."""
-    return platform.python_version()
+    """Facts depend on how this Python writes syntax back as text, and on this file."""
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return f"{platform.python_version()} {own}"
 
 
 def facts_of(path: str) -> SourceFacts | None:

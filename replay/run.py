@@ -98,7 +98,7 @@ def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progre
     ------
     DisruptorError : whatever can be wrong with input, settings, capacities or handlers; nothing half-written stays.
     """
-    settings = request.settings
+    settings, began = request.settings, time.perf_counter()
     if settings.cpu_cores:
         pin(settings.cpu_cores)
     user_handlers, _ = load_handlers(request.handlers)
@@ -106,7 +106,6 @@ def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progre
     memory = Memory(settings)
     events = open_events(inputs, settings, memory)
     handlers = build_handler_set(settings, user_handlers)
-    before = sum(compile_cache.compile_seconds.values())
     while True:
         processor = build_processor(handlers, settings, memory.allocate)
         processor.compile()
@@ -122,8 +121,7 @@ def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progre
             memory = Memory(settings)
             events = events.with_removed(memory)
     identity = code_identity(handlers, settings.semantic())
-    compiled = sum(compile_cache.compile_seconds.values()) - before
-    return session.result(identity, compiled, memory.report())
+    return session.result(identity, began, memory.report())
 
 
 def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -178,7 +176,7 @@ class _Session:
 
     def run(self) -> None:
         """Process everything within the bounds."""
-        began, compiled = time.perf_counter(), sum(compile_cache.compile_seconds.values())
+        began = time.perf_counter()
         if self._request.write_journal is not None:
             settings = self._request.settings
             self._writer = JournalWriter(
@@ -191,8 +189,8 @@ class _Session:
             self._run_all()
         if self._request.state_out is not None:
             write_state(self._processor.state, self._request.state_out)
-        compiled = sum(compile_cache.compile_seconds.values()) - compiled
-        self._seconds = time.perf_counter() - began - compiled
+        ended = time.perf_counter()
+        self._seconds = ended - began - compile_cache.compile_wall(began, ended)
 
     def _run_all(self) -> None:
         block = 0
@@ -234,8 +232,9 @@ class _Session:
         address = rows[pool]["address"] if 0 <= pool < len(rows) - 1 else None
         return address.tobytes() if address is not None and address.any() else None
 
-    def result(self, identity: str, compiled: float, pages: dict[str, Any]) -> ReplayResult:
-        """Everything that is said about the run."""
+    def result(self, identity: str, began: float, pages: dict[str, Any]) -> ReplayResult:
+        """Everything that is said about the run, which began at `began` on the clock of `time.perf_counter`."""
+        state_digest = self._processor.state.digest()
         processor, collector = self._processor, self._collector
         counts = processor.counts()
         cursor = processor.state.arrays.get("arbitrage_cursor")
@@ -245,10 +244,10 @@ class _Session:
             outputs=collector.counts,
             opportunities=collector.opportunities,
             seconds=self._seconds,
-            compile_seconds=compiled,
+            compile_seconds=compile_cache.compile_wall(began, time.perf_counter()),
             first_sequence=self._first,
             last_sequence=self._last,
-            state_digest=processor.state.digest(),
+            state_digest=state_digest,
             output_digest=collector.digest,
             code_identity=identity,
             pages=pages,

@@ -178,7 +178,6 @@ def test_settings_become_identity_parts_in_one_order() -> None:
     assert settings_text([("a", 1)]) != settings_text([("a", "1")])
 
 
-@pytest.mark.xfail(strict=True, reason="the loop imports handlers by name, whatever that name means by now")
 def test_handler_whose_name_means_another_is_refused() -> None:
     def shadowed() -> Callable[..., None]:
         def add(state, event, out):

@@ -193,7 +193,6 @@ def test_two_rows_of_equal_content_count_twice() -> None:
     assert digests == [expected(m) for m in (twice, once, none)] and len(set(digests)) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="an all-zero row hashes its tag only: the id 0 shows, whoever has it")
 def test_hashed_row_of_zeros_still_names_what_it_refers_to() -> None:
     model: Model = {"pools": {1: (1, 5), 2: (1, 6)}, "ticks": {(1, 0): 0}, "swaps": 0}
     assert build(model, capacity=11).digest() == expected(model)

@@ -134,7 +134,6 @@ def after(state, event, out):
         emit(out, Late)["value"] = np.uint32(k)
 
 
-@pytest.mark.xfail(strict=True, reason="room is not checked again for the handlers behind a sliced one")
 def test_handler_behind_a_sliced_one_finds_room() -> None:
     sets = HandlerSet([split, after])
     for count in range(12):

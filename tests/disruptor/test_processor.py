@@ -310,9 +310,6 @@ def claims_a_full_ring(state, event, out):
     return 4 if probe["hits"] == 1 else 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an engine status from a handler is taken for the loop's own: the event runs again"
-)
 def test_handler_that_returns_a_status_of_the_engine_fails() -> None:
     processor = Processor(HandlerSet([claims_a_full_ring]), capacities={}, output_slots=8)
     with pytest.raises(HandlerError, match="claims_a_full_ring failed at sequence 0"):

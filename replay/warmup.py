@@ -1,0 +1,80 @@
+"""Compile what reading recorded logs needs, by reading a few: one tiny stream in each format."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from disruptor.replay.events import Inputs, LogEvents
+from disruptor.replay.program import Memory
+from disruptor.replay.settings import RunSettings
+
+_SYNC = "0x1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1"
+
+
+def warm_readers(settings: RunSettings) -> None:
+    """Read two logs as JSON Lines, CSV and Parquet, and sort them once."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    logs = [_log(block) for block in (1, 2)]
+    with tempfile.TemporaryDirectory(prefix="disruptor-warmup-") as folder:
+        as_json, as_csv, as_parquet = (str(Path(folder) / name) for name in ("a.jsonl", "a.csv", "a.parquet"))
+        lines = [json.dumps(log | {"topics": [log["topics"]]}) for log in logs]
+        Path(as_json).write_text("\n".join(lines))
+        pyarrow.csv.write_csv(pa.table({k: [log[k] for log in logs] for k in _CSV_COLUMNS}), as_csv)
+        pyarrow.parquet.write_table(_cryo(logs), as_parquet)
+        for path, sort in ((as_json, True), (as_csv, False), (as_parquet, False)):
+            inputs = Inputs(sources=(path,), pools=(), blocks=(), sort=sort, strict=False)
+            for _ in LogEvents(inputs, settings, Memory(settings)).runs():
+                pass
+
+
+_CSV_COLUMNS = (
+    "log_index",
+    "transaction_hash",
+    "transaction_index",
+    "block_hash",
+    "block_number",
+    "address",
+    "data",
+    "topics",
+)
+
+
+def _log(block: int) -> dict[str, Any]:
+    return {
+        "log_index": 0,
+        "transaction_hash": "0x" + f"{block:064x}",
+        "transaction_index": 0,
+        "block_hash": "0x" + f"{block + 9:064x}",
+        "block_number": block,
+        "address": "0x" + "11" * 20,
+        "data": "0x" + f"{block:064x}" * 2,
+        "topics": _SYNC,
+    }
+
+
+def _cryo(logs: list[dict[str, Any]]) -> Any:
+    import pyarrow as pa
+
+    def octets(name: str) -> Any:
+        return pa.array([bytes.fromhex(log[name][2:]) for log in logs], pa.binary())
+
+    empty = pa.array([None] * len(logs), pa.binary())
+    columns = {
+        "block_number": pa.array([log["block_number"] for log in logs], pa.uint32()),
+        "transaction_index": pa.array([0] * len(logs), pa.uint32()),
+        "log_index": pa.array([0] * len(logs), pa.uint32()),
+        "transaction_hash": octets("transaction_hash"),
+        "address": octets("address"),
+        "topic0": octets("topics"),
+        "topic1": empty,
+        "topic2": empty,
+        "topic3": empty,
+        "data": octets("data"),
+    }
+    return pa.table(columns)
