@@ -22,7 +22,7 @@ from typing import Any
 
 from disruptor import identity
 from disruptor.errors import DisruptorError
-from disruptor.jit import JIT_DISABLED, jit
+from disruptor.jit import JIT_DISABLED, jit, jit_uncounted
 from disruptor.source_facts import STORE
 
 #: Seconds spent compiling in this process, by module; zero for a module that was loaded from the cache.
@@ -135,9 +135,9 @@ def _typeof(value: Any) -> Any:
 class Entry:
     """A kernel that Python calls; compiled and cached at its first call. Made by `entry`."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], kernel: Any) -> None:
         self.function = function
-        self.kernel = jit(function)
+        self.kernel = kernel
         self._dispatcher: Any = None
         self._first_call = True
         functools.update_wrapper(self, function)
@@ -177,4 +177,9 @@ def entry(function: Callable[..., Any]) -> Entry:
 
     >>> from disruptor.compile_cache import entry
     """
-    return Entry(function)
+    return Entry(function, jit(function))
+
+
+def entry_uncounted(function: Callable[..., Any]) -> Entry:
+    """`entry` for a kernel without reference counting: see `disruptor.jit.jit_uncounted`."""
+    return Entry(function, jit_uncounted(function))

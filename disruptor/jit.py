@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
 COMPILE_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+_UNCOUNTED_FLAGS: dict[str, Any] = {**COMPILE_FLAGS, "_nrt": False}
 
 
 def jit(function: F) -> F:
@@ -32,6 +33,16 @@ def jit(function: F) -> F:
     5
     """
     compiled: F = numba.njit(**COMPILE_FLAGS)(function)
+    return compiled
+
+
+def jit_uncounted(function: F) -> F:
+    """`jit` without reference counting, for a kernel and all that it reaches.
+
+    Counting costs an atomic increment for each array of each call. Without it no function may return or keep
+    an array, nor slice a nested one: numba refuses to compile what does.
+    """
+    compiled: F = numba.njit(**_UNCOUNTED_FLAGS)(function)
     return compiled
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from disruptor.compile_cache import entry
+from disruptor.compile_cache import entry_uncounted
 from disruptor.feeds.encode_words import LOW32, S32, ZERO
-from disruptor.jit import jit
+from disruptor.jit import inline
 
 #: Odd 32-bit multipliers: products of 32-bit halves never exceed 64 bits, so nothing wraps.
 _MULTIPLIER_LOW = np.uint64(0x9E3779B1)
@@ -32,14 +32,14 @@ def new_table(capacity: int) -> AddressTable:
     return np.zeros((capacity, 4), np.uint64)
 
 
-@jit
+@inline
 def _first_index(table: Any, top: Any, mid: Any, low: Any) -> Any:
     mixed = low ^ ((mid << _TURN) | (mid >> _BACK)) ^ (top << S32)
     product = (mixed & LOW32) * _MULTIPLIER_LOW ^ (mixed >> S32) * _MULTIPLIER_HIGH
     return np.int64((product ^ (product >> S32)) & np.uint64(table.shape[0] - 1))
 
 
-@jit
+@inline
 def find(table: Any, top: Any, mid: Any, low: Any) -> Any:
     """Id of an address, or -1. At most `capacity` probes."""
     index = _first_index(table, top, mid, low)
@@ -53,7 +53,7 @@ def find(table: Any, top: Any, mid: Any, low: Any) -> Any:
     return -1
 
 
-@jit
+@inline
 def insert(table: Any, top: Any, mid: Any, low: Any, number: Any) -> None:
     """Enter an address that is not in the table, which must have a free entry. Mutates `table`."""
     index = _first_index(table, top, mid, low)
@@ -65,13 +65,13 @@ def insert(table: Any, top: Any, mid: Any, low: Any, number: Any) -> None:
         index = (index + 1) & (table.shape[0] - 1)
 
 
-@jit
+@inline
 def has_room(table: Any, used: int, wanted: int) -> Any:
     """Whether `wanted` more entries leave the table at most half full."""
     return 2 * (used + wanted) <= table.shape[0]
 
 
-@entry
+@entry_uncounted
 def copy_entries(old: Any, new: Any) -> None:
     """Enter all addresses of `old` into the empty, larger `new`. Mutates `new`."""
     for i in range(old.shape[0]):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.compile_cache import entry
+from disruptor.compile_cache import entry_uncounted
 from disruptor.feeds import hex, utc
 from disruptor.feeds.byte_copy import copy_bytes
 from disruptor.jit import jit
@@ -33,7 +33,7 @@ def is_valid(validity: Any, bit: int) -> bool:
     return len(validity) == 0 or (np.int64(validity[bit >> 3]) >> (bit & 7)) & 1 == 1
 
 
-@entry
+@entry_uncounted
 def gather_fixed(offsets: Any, values: Any, validity: Any, place: Any, target: Any, present: Any) -> int:
     """Copy values of `width` bytes (or their hex) to target[at + i * stride:]; present[i] = 0 without one.
 
@@ -60,7 +60,7 @@ def gather_fixed(offsets: Any, values: Any, validity: Any, place: Any, target: A
     return len(present)
 
 
-@entry
+@entry_uncounted
 def gather_topic_list(offsets: Any, values: Any, validity: Any, place: Any, target: Any, counts: Any) -> int:
     """Decode lists such as `0x…,0x…` or `["0x…", "0x…"]`: up to 4 topics each, their number to counts[i]."""
     bit = place[0]["bit"]
@@ -92,7 +92,7 @@ def is_separator(byte: int) -> bool:
     return byte == 0x20 or byte == 0x2C or byte == 0x5B or byte == 0x5D or byte == 0x22 or byte == 0x27
 
 
-@entry
+@entry_uncounted
 def decode_data(offsets: Any, values: Any, validity: Any, place: Any, rows: Any, blob: Any) -> int:
     """Decode hex `data` into `blob`, one after the other, and point the rows at it.
 
@@ -113,7 +113,7 @@ def decode_data(offsets: Any, values: Any, validity: Any, place: Any, rows: Any,
     return len(rows)
 
 
-@entry
+@entry_uncounted
 def parse_number_column(offsets: Any, values: Any, validity: Any, place: Any, numbers: Any) -> int:
     """Parse decimal or 0x-hex numbers; null and empty ones are -1."""
     bit = place[0]["bit"]
@@ -128,7 +128,7 @@ def parse_number_column(offsets: Any, values: Any, validity: Any, place: Any, nu
     return len(numbers)
 
 
-@entry
+@entry_uncounted
 def parse_time_column(offsets: Any, values: Any, validity: Any, place: Any, seconds: Any, first: int) -> int:
     """From row `first` on, parse numbers or fixed-width UTC times; null and empty ones are -1."""
     bit = place[0]["bit"]

@@ -27,20 +27,20 @@ from disruptor.feeds.encode_state import (
     REMOVED_UNMATCHED,
     TWO_HASHES,
 )
-from disruptor.feeds.encode_words import equal_hash, load_address
+from disruptor.feeds.encode_words import bytes_at, equal_hash, load_address
 from disruptor.handlers.messages import KIND_UNKNOWN, NO_ID, REASON_REMOVED
-from disruptor.jit import jit
+from disruptor.jit import inline
 
 _LARGEST_INDEX = NO_ID - 1
 
 
-@jit
+@inline
 def is_plain(row: Any, stream: Any) -> Any:
     """Whether only the order of a row is in question: no removals, no headers."""
     return not (row["flags"] & REMOVED or stream["has_removed"] or stream["has_headers"])
 
 
-@jit
+@inline
 def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> Any:
     """Decide about a row: OK, DROPPED, or the status that stops the encoder.
 
@@ -57,7 +57,7 @@ def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> Any:
     return check_order(row, stream)
 
 
-@jit
+@inline
 def is_out_of_range(row: Any) -> Any:
     """Whether a number of the row does not fit its field."""
     if row["block_number"] < 0 or row["log_index"] < 0 or row["log_index"] > _LARGEST_INDEX:
@@ -65,7 +65,7 @@ def is_out_of_range(row: Any) -> Any:
     return row["transaction_index"] < -1 or row["transaction_index"] > _LARGEST_INDEX
 
 
-@jit
+@inline
 def check_order(row: Any, stream: Any) -> Any:
     """OK when the row follows the last one; DROPPED (and counted) when it repeats it; else why not."""
     if is_out_of_range(row):
@@ -76,7 +76,7 @@ def check_order(row: Any, stream: Any) -> Any:
     if row["block_number"] != stream["block_number"]:
         return OK if row["block_number"] > stream["block_number"] else DISORDER
     both = has_hash and stream["block_has_hash"]
-    if both and not equal_hash(stream["block_hash"], row["block_hash"], 0):
+    if both and not equal_hash(stream["block_hash"], bytes_at(row["block_hash"])):
         return TWO_HASHES
     if row["log_index"] > stream["log_index"]:
         return OK
@@ -86,7 +86,7 @@ def check_order(row: Any, stream: Any) -> Any:
     return DROPPED
 
 
-@jit
+@inline
 def look_up_header(headers: Any, stream: Any, number: int) -> Any:
     """Row of a block's header, or -1; the last answer is kept. At most 64 steps. Mutates `stream`."""
     if stream["header_number"] == number:
@@ -106,22 +106,22 @@ def look_up_header(headers: Any, stream: Any, number: int) -> Any:
     return stream["header_row"]
 
 
-@jit
+@inline
 def is_orphaned(row: Any, headers: Any, stream: Any) -> Any:
     """Whether the row's block hash is not the one that the header of its height has."""
     header = look_up_header(headers, stream, row["block_number"])
     if header < 0 or not headers[header]["has_hash"] or not row["flags"] & HAS_BLOCK_HASH:
         return False
-    return not equal_hash(headers[header]["hash"], row["block_hash"], 0)
+    return not equal_hash(headers[header]["hash"], bytes_at(row["block_hash"]))
 
 
-@jit
+@inline
 def first_removal_index(number: int, log_index: int, mask: int) -> Any:
     """Where probing for a removal begins."""
     return ((number & 0xFFFFFFFF) * 31 + log_index) & mask
 
 
-@jit
+@inline
 def find_removal(removed: Any, row: Any) -> Any:
     """Entry of the removal that names the row, or -1. At most as many probes as entries."""
     number, log_index = row["block_number"], row["log_index"]
@@ -134,13 +134,13 @@ def find_removal(removed: Any, row: Any) -> Any:
         if entry["block_number"] == number and entry["log_index"] == log_index:
             if not row["flags"] & HAS_BLOCK_HASH:
                 return index
-            if equal_hash(entry["hash"], row["block_hash"], 0):
+            if equal_hash(entry["hash"], bytes_at(row["block_hash"])):
                 return index
         index = (index + 1) & mask
     return -1
 
 
-@jit
+@inline
 def is_cancelled(row: Any, stream: Any, removed: Any) -> Any:
     """Whether a later row removes this one. Marks that removal as matched."""
     index = find_removal(removed, row)
@@ -150,7 +150,7 @@ def is_cancelled(row: Any, stream: Any, removed: Any) -> Any:
     return True
 
 
-@jit
+@inline
 def drop_removal(row: Any, slots: Any, stream: Any, tables: Any, removed: Any) -> Any:
     """A removal leaves; without its log in the stream it makes the pool incomplete."""
     if not stream["has_removed"]:
@@ -159,7 +159,7 @@ def drop_removal(row: Any, slots: Any, stream: Any, tables: Any, removed: Any) -
     if index >= 0 and removed[index]["matched"]:
         return DROPPED
     count(stream, REMOVED_UNMATCHED, row)
-    top, mid, low = load_address(row["address"], 0)
+    top, mid, low = load_address(bytes_at(row["address"]), 0)
     pool = find(tables.pool_table, top, mid, low)
     if pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN:
         if is_before_state(tables.pools[pool], row):

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from disruptor.feeds.encode_slots import add_flags, begin_log_slot
-from disruptor.feeds.encode_words import ALL64, LOW32, ZERO, load_be64, store32, store_address
+from disruptor.feeds.encode_words import ALL64, LOW32, ZERO, bytes_at, load_be64, store32, store_address
 from disruptor.feeds.topics import build_tables
 from disruptor.handlers.messages import FLAG_AMOUNT_OVERFLOW
-from disruptor.jit import jit
+from disruptor.jit import inline
 
 # What decoding found; the union over the words of a log.
 FITS, MALFORMED, OVERFLOWS = 0, 1, 2
@@ -22,7 +22,7 @@ FITS, MALFORMED, OVERFLOWS = 0, 1, 2
 SPECS, OPS, TOPICS = build_tables()
 
 
-@jit
+@inline
 def find_spec(row: Any) -> Any:
     """Number of the event that the first topic names, or -1. At most 64 probes."""
     if row["topic_count"] == 0:
@@ -32,13 +32,13 @@ def find_spec(row: Any) -> Any:
         spec = TOPICS[place]
         if spec < 0:
             return -1
-        if is_topic(SPECS[spec]["topic"], row["topics"]):
+        if is_topic(SPECS[spec]["topic"], bytes_at(row["topics"])):
             return spec
         place = (place + 1) & 63
     return -1
 
 
-@jit
+@inline
 def is_topic(limbs: Any, topics: Any) -> Any:
     """Whether the first topic has these big-endian limbs."""
     if limbs[3] != load_be64(topics, 24) or limbs[2] != load_be64(topics, 16):
@@ -46,14 +46,14 @@ def is_topic(limbs: Any, topics: Any) -> Any:
     return limbs[1] == load_be64(topics, 8) and limbs[0] == load_be64(topics, 0)
 
 
-@jit
+@inline
 def has_shape(row: Any, spec: int) -> Any:
     """Whether topic count and data length are the event's."""
     event = SPECS[spec]
     return row["topic_count"] == event["topic_count"] and row["data_length"] == event["data_length"]
 
 
-@jit
+@inline
 def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -> Any:
     """Write a log into the next slot, uncommitted: FITS, MALFORMED, or OVERFLOWS (and flagged)."""
     if not has_shape(row, spec):
@@ -70,11 +70,11 @@ def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -
     return found
 
 
-@jit
+@inline
 def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> Any:
     """Check every word of a log and store those that have a field; the union of what was found."""
     first, number = SPECS[spec]["first_op"], SPECS[spec]["op_count"]
-    topics, at_data = row["topics"], row["data_offset"]
+    topics, at_data = bytes_at(row["topics"]), row["data_offset"]
     found = FITS
     for k in range(first, first + number):
         if OPS[k]["from_data"]:
@@ -84,7 +84,7 @@ def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> Any:
     return found
 
 
-@jit
+@inline
 def decode_word(raw: Any, at: int, k: int, slot: Any) -> Any:
     """Check the ABI word at byte `at` against op `k` and store it. Mutates `slot`."""
     limb3, limb2 = load_be64(raw, at), load_be64(raw, at + 8)
@@ -99,15 +99,20 @@ def decode_word(raw: Any, at: int, k: int, slot: Any) -> Any:
         store_address(slot, op["target"], limb2, limb1, limb0)
     elif width == 16:
         too_wide = op["saturate"] != 0 and (limb3 | limb2) != ZERO
-        slot[word] = ALL64 if too_wide else limb0
-        slot[word + 1] = ALL64 if too_wide else limb1
+        slot["words"][word] = ALL64 if too_wide else limb0
+        slot["words"][word + 1] = ALL64 if too_wide else limb1
         return OVERFLOWS if too_wide else FITS
     elif width == 32:
-        slot[word], slot[word + 1], slot[word + 2], slot[word + 3] = limb0, limb1, limb2, limb3
+        slot["words"][word], slot["words"][word + 1], slot["words"][word + 2], slot["words"][word + 3] = (
+            limb0,
+            limb1,
+            limb2,
+            limb3,
+        )
     return FITS
 
 
-@jit
+@inline
 def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> Any:
     """Whether a word is a proper value of op `k`'s Solidity type, and in its range."""
     op = OPS[k]
@@ -123,8 +128,8 @@ def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> Any:
     return not op["ranged"] or (op["low"] <= value and value <= op["high"])
 
 
-@jit
+@inline
 def load_i32(slot: Any, offset: int) -> Any:
     """The i32 field at byte `offset` of a slot."""
-    word = np.int64((slot[offset >> 3] >> np.uint64(8 * (offset & 7))) & LOW32)
+    word = np.int64((slot["words"][offset >> 3] >> np.uint64(8 * (offset & 7))) & LOW32)
     return word - 0x100000000 if word >= 0x80000000 else word

@@ -32,6 +32,7 @@ from disruptor.feeds.encode_state import (
 )
 from disruptor.feeds.encode_words import (
     ZERO,
+    bytes_at,
     is_padded_address,
     load_address,
     load_be64,
@@ -46,7 +47,7 @@ from disruptor.handlers.messages import (
     REASON_UNDECODABLE,
     Erc20Transfer,
 )
-from disruptor.jit import jit
+from disruptor.jit import inline
 from disruptor.message import HEADER_SIZE
 
 _TRANSFER = Erc20Transfer.type_id
@@ -60,7 +61,7 @@ _PAD = 12  # zero bytes before an address in its word
 _TOPIC1, _TOPIC2, _TOPIC3 = 32, 64, 96
 
 
-@jit
+@inline
 def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """Dispatch a log on its topic's role, and count the slots that it wrote for its transaction."""
     spec = find_spec(row)
@@ -78,10 +79,10 @@ def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) ->
     return status
 
 
-@jit
+@inline
 def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """Encode a log whose topic is a pool's."""
-    top, mid, low = load_address(row["address"], 0)
+    top, mid, low = load_address(bytes_at(row["address"]), 0)
     pool = find(tables.pool_table, top, mid, low)
     known = pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN
     if known and tables.pools[pool]["kind"] != SPECS[spec]["kind"]:
@@ -106,14 +107,14 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
     return OK
 
 
-@jit
+@inline
 def reject(row: Any, stream: Any) -> Any:
     """Count an undecodable log; strict runs stop at it."""
     count(stream, UNDECODABLE_LOGS, row)
     return UNDECODABLE if stream["strict"] else OK
 
 
-@jit
+@inline
 def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log in the stream registers its pool, born here."""
     candidate = tables.candidate[0]
@@ -124,7 +125,7 @@ def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
     return OK
 
 
-@jit
+@inline
 def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log from beside the stream registers its pool as of mid-life."""
     spec = find_spec(row)
@@ -137,16 +138,16 @@ def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any)
     return OK
 
 
-@jit
+@inline
 def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any) -> Any:
     """Read a creation log into the scratch candidate; False when it is malformed or can't be true."""
     if decode(row, blob, spec, 0, slots, stream) & MALFORMED:
         return False
-    topics, at_data = row["topics"], row["data_offset"]
+    topics, at_data = bytes_at(row["topics"]), row["data_offset"]
     is_v3 = SPECS[spec]["kind"] == KIND_UNISWAP_V3
     set_key(candidate["token0"], topics, _TOPIC1 + _PAD)
     set_key(candidate["token1"], topics, _TOPIC2 + _PAD)
-    set_key(candidate["factory"], row["address"], 0)
+    set_key(candidate["factory"], bytes_at(row["address"]), 0)
     set_key(candidate["address"], blob, at_data + (32 if is_v3 else 0) + _PAD)
     candidate["kind"] = KIND_UNISWAP_V3 if is_v3 else KIND_UNISWAP_V2
     candidate["fee"] = np.int64(load_be64(topics, _TOPIC3 + 24)) if is_v3 else -1
@@ -160,13 +161,13 @@ def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, st
     return is_ascending(candidate["token0"], candidate["token1"])
 
 
-@jit
+@inline
 def set_key(key: Any, raw: Any, at: int) -> None:
     """Read 20 bytes at `at` into an array (top, mid, low)."""
     key[0], key[1], key[2] = load_address(raw, at)
 
 
-@jit
+@inline
 def is_ascending(first: Any, second: Any) -> Any:
     """Whether one address is strictly below another, as factories sort tokens."""
     for k in range(3):
@@ -175,18 +176,18 @@ def is_ascending(first: Any, second: Any) -> Any:
     return False
 
 
-@jit
+@inline
 def registered_party(row: Any, at: int, pool_table: Any, pools: Any) -> Any:
     """Id of the registered pool in the topic at byte `at` of the topics, or -1."""
-    top, mid, low = load_address(row["topics"], at + _PAD)
+    top, mid, low = load_address(bytes_at(row["topics"]), at + _PAD)
     pool = find(pool_table, top, mid, low)
     return pool if pool >= 0 and pools[pool]["kind"] != KIND_UNKNOWN else -1
 
 
-@jit
+@inline
 def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """Encode an ERC-20 transfer from or to a registered pool; any other is ignored."""
-    topics = row["topics"]
+    topics = bytes_at(row["topics"])
     padded = is_padded_address(topics, _TOPIC1) and is_padded_address(topics, _TOPIC2)
     sender, receiver = -1, -1
     if padded and has_shape(row, spec):
@@ -199,21 +200,21 @@ def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
     return OK
 
 
-@jit
+@inline
 def write_transfer(
     row: Any, blob: Any, sender: int, receiver: int, slots: Any, stream: Any, token_table: Any
 ) -> None:
     """Write Erc20Transfer, the token's registration before it if new. At most two slots."""
-    top, mid, low = load_address(row["address"], 0)
+    top, mid, low = load_address(bytes_at(row["address"]), 0)
     token = intern_token(slots, stream, token_table, top, mid, low, stream["ordinal"])
     pool = sender if sender >= 0 else receiver
     other = receiver if sender >= 0 else -1
     direction = _IN if sender < 0 else (_OUT if receiver < 0 else _BETWEEN)
     slot = begin_log_slot(slots, stream, _TRANSFER, pool, row)
     store32(slot, _DIRECTION, direction)
-    slot[_TOKEN_WORD] = pair32(token, other)
+    slot["words"][_TOKEN_WORD] = pair32(token, other)
     for k in range(4):
-        slot[_AMOUNT_WORD + k] = load_be64(blob, row["data_offset"] + 24 - 8 * k)
-    top, mid, low = load_address(row["topics"], (_TOPIC1 if sender < 0 else _TOPIC2) + _PAD)
+        slot["words"][_AMOUNT_WORD + k] = load_be64(blob, row["data_offset"] + 24 - 8 * k)
+    top, mid, low = load_address(bytes_at(row["topics"]), (_TOPIC1 if sender < 0 else _TOPIC2) + _PAD)
     store_address(slot, _COUNTERPARTY, top, mid, low)
     commit_slot(slots, stream)

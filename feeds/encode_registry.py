@@ -43,7 +43,7 @@ from disruptor.handlers.messages import (
     TokenRegistered,
 )
 from disruptor.handlers.pools import NO_FEE
-from disruptor.jit import jit
+from disruptor.jit import inline
 from disruptor.message import HEADER_SIZE
 
 _PAYLOAD = HEADER_SIZE >> 3
@@ -62,7 +62,7 @@ _UNKNOWN_DECIMALS = 255
 _UNKNOWN_INDEX = NO_ID
 
 
-@jit
+@inline
 def intern_token(slots: Any, stream: Any, token_table: Any, top: Any, mid: Any, low: Any, source: int) -> Any:
     """Id of a token; a new one is registered first. At most one slot."""
     token = find(token_table, top, mid, low)
@@ -72,13 +72,13 @@ def intern_token(slots: Any, stream: Any, token_table: Any, top: Any, mid: Any, 
     insert(token_table, top, mid, low, token)
     stream["tokens"] += 1
     slot = begin_slot(slots, stream, _TOKEN_REGISTERED, 0, source)
-    slot[_PAYLOAD] = pair32(token, _UNKNOWN_DECIMALS)
+    slot["words"][_PAYLOAD] = pair32(token, _UNKNOWN_DECIMALS)
     store_address(slot, _TOKEN_ADDRESS, top, mid, low)
     commit_slot(slots, stream)
     return token
 
 
-@jit
+@inline
 def add_pool(stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> Any:
     """Give an address the next pool id, of unknown kind. The tables must have room."""
     pools = tables.pools
@@ -91,18 +91,18 @@ def add_pool(stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> Any:
     return pool
 
 
-@jit
+@inline
 def see_pool(slots: Any, stream: Any, tables: Any, top: Any, mid: Any, low: Any) -> Any:
     """Give an unregistered emitter of pool logs an id, and say so. One slot."""
     pool = add_pool(stream, tables, top, mid, low)
     slot = begin_slot(slots, stream, _POOL_SEEN, 0, stream["ordinal"])
-    slot[_PAYLOAD] = pair32(pool, 0)
+    slot["words"][_PAYLOAD] = pair32(pool, 0)
     store_address(slot, _SEEN_ADDRESS, top, mid, low)
     commit_slot(slots, stream)
     return pool
 
 
-@jit
+@inline
 def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tables: Any) -> Any:
     """Register a candidate of the stream's row of ordinal `source`, or of a file when `source` is -1.
 
@@ -131,7 +131,7 @@ def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tab
     return candidate["state_block"] >= 0
 
 
-@jit
+@inline
 def effective_fee(candidate: Any, stream: Any, factories: Any) -> Any:
     """The candidate's fee; without one, V2 has that of its factory, else the default, and V3 has none."""
     if candidate["fee"] >= 0:
@@ -145,7 +145,7 @@ def effective_fee(candidate: Any, stream: Any, factories: Any) -> Any:
     return stream["default_fee"]
 
 
-@jit
+@inline
 def register_again(
     candidate: Any, pool: int, row: Any, source: int, slots: Any, stream: Any, tables: Any
 ) -> Any:
@@ -175,7 +175,7 @@ def register_again(
     return False
 
 
-@jit
+@inline
 def count_candidate(stream: Any, kind: int, row: Any, source: int) -> None:
     """Count for a row of the stream, or, for a candidate from a file, without a position."""
     if source >= 0:
@@ -184,7 +184,7 @@ def count_candidate(stream: Any, kind: int, row: Any, source: int) -> None:
         stream["counts"][kind] += 1
 
 
-@jit
+@inline
 def is_conflicting(candidate: Any, known: Any, token_table: Any) -> Any:
     """Whether the candidate contradicts what is registered: kind, tokens, or the fee or spacing it names."""
     first, second = candidate["token0"], candidate["token1"]
@@ -201,7 +201,7 @@ def is_conflicting(candidate: Any, known: Any, token_table: Any) -> Any:
     return known["tick_spacing"] != candidate["tick_spacing"]
 
 
-@jit
+@inline
 def learn(candidate: Any, known: Any) -> None:
     """Fill in a fee or spacing that nobody had said. Mutates `known`."""
     if known["fee"] == NO_FEE and candidate["fee"] >= 0:
@@ -210,7 +210,7 @@ def learn(candidate: Any, known: Any) -> None:
         known["tick_spacing"] = candidate["tick_spacing"]
 
 
-@jit
+@inline
 def write_registration(
     candidate: Any, pool: int, known: Any, born: bool, row: Any, source: int, slots: Any, stream: Any
 ) -> None:
@@ -219,15 +219,15 @@ def write_registration(
         slot = begin_log_slot(slots, stream, _POOL_REGISTERED, pool, row)
     else:
         slot = begin_slot(slots, stream, _POOL_REGISTERED, FLAG_HASH_UNKNOWN, -1)
-        slot[_PAYLOAD] = pair32(pool, _UNKNOWN_INDEX)
-        slot[_KIND_WORD] = pair32(_UNKNOWN_INDEX, 0)
+        slot["words"][_PAYLOAD] = pair32(pool, _UNKNOWN_INDEX)
+        slot["words"][_KIND_WORD] = pair32(_UNKNOWN_INDEX, 0)
     flags = FLAG_BORN if born else 0
     if candidate["state_block"] >= 0:
         flags |= FLAG_WITH_STATE
     add_flags(slot, flags)
-    slot[_KIND_WORD] |= pair32(0, known["kind"])
-    slot[_TOKENS_WORD] = pair32(known["token0"], known["token1"])
-    slot[_FEE_WORD] = pair32(known["fee"], known["tick_spacing"])
+    slot["words"][_KIND_WORD] |= pair32(0, known["kind"])
+    slot["words"][_TOKENS_WORD] = pair32(known["token0"], known["token1"])
+    slot["words"][_FEE_WORD] = pair32(known["fee"], known["tick_spacing"])
     store_key(slot, _ADDRESS, candidate["address"])
     store_key(slot, _FACTORY, candidate["factory"])
     store_key(slot, _TOKEN0_ADDRESS, candidate["token0"])
@@ -236,7 +236,7 @@ def write_registration(
     stream["last_pool"] = pool
 
 
-@jit
+@inline
 def store_key(slot: Any, offset: int, key: Any) -> None:
     """Store an address given as an array (top, mid, low)."""
     store_address(slot, offset, key[0], key[1], key[2])

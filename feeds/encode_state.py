@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from disruptor.feeds.columns import LOG_DTYPE
 from disruptor.handlers.messages import BUILT_IN, FLAG_TIME_UNKNOWN
+from disruptor.message import DEFAULT_SLOT_SIZE
 
 # What a call of a kernel ended with.
 OK = 0
@@ -173,6 +174,9 @@ ROW_DTYPE = np.dtype(
         "itemsize": LOG_DTYPE.itemsize,
     }
 )
+
+#: A slot of the ring: a record, because passing one is passing an address.
+SLOT_DTYPE = np.dtype([("words", "<u8", (DEFAULT_SLOT_SIZE // 8,))])
 
 Array = npt.NDArray[Any]
 

@@ -23,7 +23,7 @@ from disruptor.feeds.encode_slots import (
     write_incomplete_at,
 )
 from disruptor.feeds.encode_state import MISSING_BLOCKS, MISSING_HEADER
-from disruptor.feeds.encode_words import equal_hash, remember_hash
+from disruptor.feeds.encode_words import bytes_at, equal_hash, remember_hash
 from disruptor.handlers.messages import (
     FLAG_GAS_PRICE_UNKNOWN,
     FLAG_HASH_UNKNOWN,
@@ -34,7 +34,7 @@ from disruptor.handlers.messages import (
     BlockStart,
     TransactionEnd,
 )
-from disruptor.jit import jit
+from disruptor.jit import inline
 from disruptor.message import HEADER_SIZE
 
 _BLOCK_START, _TRANSACTION_END, _BLOCK_END = BlockStart.type_id, TransactionEnd.type_id, BlockEnd.type_id
@@ -47,37 +47,37 @@ _NS_PER_S = 1_000_000_000
 _MAX_TIME_S = (2**63 - 1) // _NS_PER_S
 
 
-@jit
+@inline
 def begins_block(row: Any, stream: Any) -> Any:
     """Whether an admitted row is of another block than the open one."""
     return not stream["block_open"] or row["block_number"] != stream["block_number"]
 
 
-@jit
+@inline
 def change_block(row: Any, slots: Any, stream: Any, chain: Any) -> None:
     """Close the open block and open the row's. At most four slots."""
     close_block(slots, stream)
     open_block(row, slots, stream, chain)
 
 
-@jit
+@inline
 def begins_transaction(row: Any, stream: Any) -> Any:
     """Whether an admitted row is of another transaction than the open one: by hash, else by index."""
     if not stream["transaction_open"]:
         return True
     if row["flags"] & HAS_TX_HASH and stream["transaction_has_hash"]:
-        return not equal_hash(stream["tx_hash"], row["tx_hash"], 0)
+        return not equal_hash(stream["tx_hash"], bytes_at(row["tx_hash"]))
     return row["transaction_index"] != stream["transaction_index"]
 
 
-@jit
+@inline
 def change_transaction(row: Any, slots: Any, stream: Any) -> None:
     """Close the open transaction and open the row's. At most one slot."""
     close_transaction(slots, stream)
     open_transaction(row, stream)
 
 
-@jit
+@inline
 def count_log(row: Any, stream: Any) -> None:
     """Count an admitted row in its block and transaction."""
     stream["log_index"] = row["log_index"]
@@ -85,36 +85,36 @@ def count_log(row: Any, stream: Any) -> None:
     stream["transaction_logs"] += 1
 
 
-@jit
+@inline
 def close_block(slots: Any, stream: Any) -> None:
     """Write the ends of the open transaction and block, if any. At most two slots."""
     if not stream["block_open"]:
         return
     close_transaction(slots, stream)
     slot = begin_slot(slots, stream, _BLOCK_END, 0, -1)
-    slot[_PAYLOAD] = np.uint64(stream["block_number"])
-    slot[_PAYLOAD + 1] = pair32(stream["block_transactions"], stream["block_logs"])
+    slot["words"][_PAYLOAD] = np.uint64(stream["block_number"])
+    slot["words"][_PAYLOAD + 1] = pair32(stream["block_transactions"], stream["block_logs"])
     commit_slot(slots, stream)
     stream["block_open"] = 0
 
 
-@jit
+@inline
 def close_transaction(slots: Any, stream: Any) -> None:
     """Write TransactionEnd if a log of the open transaction wrote a slot."""
     if stream["transaction_open"] and stream["transaction_slots"] > 0:
         has_hash = stream["transaction_has_hash"]
         flags = FLAG_GAS_PRICE_UNKNOWN if has_hash else FLAG_GAS_PRICE_UNKNOWN | FLAG_HASH_UNKNOWN
         slot = begin_slot(slots, stream, _TRANSACTION_END, flags, -1)
-        slot[_PAYLOAD] = np.uint64(stream["block_number"])
-        slot[_PAYLOAD + 2] = pair32(stream["transaction_index"], stream["transaction_logs"])
+        slot["words"][_PAYLOAD] = np.uint64(stream["block_number"])
+        slot["words"][_PAYLOAD + 2] = pair32(stream["transaction_index"], stream["transaction_logs"])
         if has_hash:
             for k in range(4):
-                slot[_TX_HASH + k] = stream["tx_hash"][k]
+                slot["words"][_TX_HASH + k] = stream["tx_hash"][k]
         commit_slot(slots, stream)
     stream["transaction_open"] = 0
 
 
-@jit
+@inline
 def open_transaction(row: Any, stream: Any) -> None:
     """Begin the transaction of the row; writes nothing yet."""
     stream["transaction_open"] = 1
@@ -124,10 +124,10 @@ def open_transaction(row: Any, stream: Any) -> None:
     stream["transaction_slots"] = 0
     stream["block_transactions"] += 1
     if row["flags"] & HAS_TX_HASH:
-        remember_hash(stream["tx_hash"], row["tx_hash"], 0)
+        remember_hash(stream["tx_hash"], bytes_at(row["tx_hash"]))
 
 
-@jit
+@inline
 def open_block(row: Any, slots: Any, stream: Any, chain: Any) -> None:
     """Write BlockStart for the block of the row, and that blocks are missing before it. At most two slots."""
     number = row["block_number"]
@@ -152,7 +152,7 @@ def open_block(row: Any, slots: Any, stream: Any, chain: Any) -> None:
         write_incomplete_at(slots, stream, -1, REASON_MISSING_BLOCK, number, index, -1)
 
 
-@jit
+@inline
 def set_time(stream: Any, seconds: int) -> None:
     """Set the time that slots of this block carry; out of range means unknown."""
     known = 0 <= seconds <= _MAX_TIME_S
@@ -160,7 +160,7 @@ def set_time(stream: Any, seconds: int) -> None:
     stream["block_flags"] = 0 if known else FLAG_TIME_UNKNOWN
 
 
-@jit
+@inline
 def pass_gaps(stream: Any, gaps: Any, row: Any) -> Any:
     """Move past every gap that ends before the block of the row; whether there was one."""
     first = stream["gap"]
@@ -173,19 +173,19 @@ def pass_gaps(stream: Any, gaps: Any, row: Any) -> Any:
     return stream["gap"] > first
 
 
-@jit
+@inline
 def write_block_start(row: Any, slots: Any, stream: Any, chain: Any, header: int) -> None:
     """Write BlockStart from the row and, unless `header` is -1, that header."""
     slot = begin_slot(slots, stream, _BLOCK_START, 0, -1)
-    slot[_PAYLOAD] = np.uint64(stream["chain_id"])
-    slot[_PAYLOAD + 1] = np.uint64(stream["block_number"])
-    slot[_PAYLOAD + 2] = np.uint64(stream["block_time_ns"] // _NS_PER_S)
+    slot["words"][_PAYLOAD] = np.uint64(stream["chain_id"])
+    slot["words"][_PAYLOAD + 1] = np.uint64(stream["block_number"])
+    slot["words"][_PAYLOAD + 2] = np.uint64(stream["block_time_ns"] // _NS_PER_S)
     flags = FLAG_PARENT_UNKNOWN
     if header >= 0:
         flags = write_header_fields(slot, chain.headers, header)
     has_hash = 1
     if row["flags"] & HAS_BLOCK_HASH:
-        remember_hash(stream["block_hash"], row["block_hash"], 0)
+        remember_hash(stream["block_hash"], bytes_at(row["block_hash"]))
     elif header >= 0 and chain.headers[header]["has_hash"]:
         for k in range(4):
             stream["block_hash"][k] = chain.headers[header]["hash"][k]
@@ -195,19 +195,19 @@ def write_block_start(row: Any, slots: Any, stream: Any, chain: Any, header: int
     stream["block_has_hash"] = has_hash
     if has_hash:
         for k in range(4):
-            slot[_HASH + k] = stream["block_hash"][k]
+            slot["words"][_HASH + k] = stream["block_hash"][k]
     add_flags(slot, flags)
     commit_slot(slots, stream)
 
 
-@jit
+@inline
 def write_header_fields(slot: Any, headers: Any, header: int) -> Any:
     """Store what a header knows beyond hash and time; returns the flags for what it does not know."""
-    slot[_PAYLOAD + 3] = headers[header]["base_fee"]
-    slot[_PAYLOAD + 4] = headers[header]["gas_used"]
-    slot[_PAYLOAD + 5] = headers[header]["gas_limit"]
+    slot["words"][_PAYLOAD + 3] = headers[header]["base_fee"]
+    slot["words"][_PAYLOAD + 4] = headers[header]["gas_used"]
+    slot["words"][_PAYLOAD + 5] = headers[header]["gas_limit"]
     if not headers[header]["has_parent"]:
         return FLAG_PARENT_UNKNOWN
     for k in range(4):
-        slot[_PARENT_HASH + k] = headers[header]["parent_hash"][k]
+        slot["words"][_PARENT_HASH + k] = headers[header]["parent_hash"][k]
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.feeds.columns import LOG_DTYPE, LogBatch
-from disruptor.feeds.encode_state import CANDIDATE_DTYPE, HEADER_DTYPE, ROW_DTYPE, Array
+from disruptor.feeds.encode_state import CANDIDATE_DTYPE, HEADER_DTYPE, ROW_DTYPE, SLOT_DTYPE, Array
 from disruptor.handlers.pools import NO_FEE
 
 #: Candidates are built this many at a time.
@@ -30,10 +30,10 @@ def batch_views(batch: LogBatch) -> tuple[Array, Array]:
 
 
 def slot_words(slots: Array) -> Array:
-    """A (capacity, 192) uint8 ring as (capacity, 24) uint64."""
+    """A (capacity, 192) uint8 ring as (capacity,) SLOT_DTYPE."""
     assert slots.dtype == np.uint8 and slots.ndim == 2 and slots.shape[1] == 192, (slots.dtype, slots.shape)
     assert slots.flags.c_contiguous and slots.ctypes.data % 64 == 0, "slots: contiguous and 64-byte aligned"
-    return slots.view(np.uint64)
+    return slots.view(SLOT_DTYPE).reshape(-1)
 
 
 def gap_table(gaps: Sequence[tuple[int, int]]) -> Array:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.compile_cache import entry
+from disruptor.compile_cache import entry_uncounted
 from disruptor.feeds.json_fields import (
     ENVELOPE_FIELD,
     REQUIRED,
@@ -162,7 +162,7 @@ def _pass_separators(buffer: Any, scan: Any) -> int:
     return NEED_MORE
 
 
-@entry
+@entry_uncounted
 def scan_logs(buffer: Any, rows: Any, row_bytes: Any, blob: Any, scan: Any) -> int:
     """Read logs from `scan.position` on until something stops it; see the reasons at the top.
 
@@ -195,7 +195,7 @@ def scan_logs(buffer: Any, rows: Any, row_bytes: Any, blob: Any, scan: Any) -> i
     return ROWS_FULL
 
 
-@entry
+@entry_uncounted
 def finish_row(buffer: Any, rows: Any, scan: Any, end: int) -> None:
     """`_finish_log`, for Python."""
     _finish_log(buffer, rows, scan, end)

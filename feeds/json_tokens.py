@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.compile_cache import entry
+from disruptor.compile_cache import entry_uncounted
 from disruptor.jit import jit
 
 #: The bytes end inside the token.
@@ -153,7 +153,7 @@ def _skip_string(buffer: Any, at: int, stop: int) -> int:
     return NEED_MORE
 
 
-@entry
+@entry_uncounted
 def find_object_end(buffer: Any, at: int, stop: int) -> int:
     """`skip_object`, for Python."""
     return skip_object(buffer, at, stop)
