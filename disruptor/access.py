@@ -1,8 +1,8 @@
 """How handlers reach state: `read`, `row`, `find`, `insert`, `remove`, `claim_id`, `assign`.
 
 All writes go through `row`, so that what a write costs is decided when the loop is compiled, not while it runs. A table
-comes in three variants: *plain* trusts the index, *checked* (setting `enable_bounds_checking`) reports a bad one and hands
-out a scratch row, *foreign* (a table of another module) refuses all that writes: a handler that tries does not compile.
+comes in three variants: *plain* trusts the index, *checked* (setting `enable_bounds_checking`) reports a bad one and
+hands out a scratch row, *foreign* (a table of another module) refuses all that writes: a handler that tries does not compile.
 
 The functions at the top are the only ones that know how a table is represented: as one address in compiled loops
 (`disruptor.references`), as named tuples of arrays elsewhere (`disruptor.views`). All others are built on them.
@@ -106,12 +106,12 @@ def _set_link(table: Any, index: Any, value: Any) -> None:
 def _compiled_set_link(table: Any, index: Any, value: Any) -> Any:
     if isinstance(table, TableRef):
 
-        def by_address(table, index, value):  # type: ignore[no-untyped-def]
+        def by_address(table: Any, index: Any, value: Any) -> Any:
             references.link_at(table, index)["next"] = value
 
         return by_address
 
-    def by_array(table, index, value):  # type: ignore[no-untyped-def]
+    def by_array(table: Any, index: Any, value: Any) -> Any:
         table.links[index] = value
 
     return by_array
@@ -125,12 +125,12 @@ def _fail(table: Any, status: Any) -> None:
 def _compiled_fail(table: Any, status: Any) -> Any:
     if isinstance(table, TableRef):
 
-        def by_address(table, status):  # type: ignore[no-untyped-def]
+        def by_address(table: Any, status: Any) -> Any:
             references.fault_at(table, 0)["code"] = status
 
         return by_address
 
-    def by_array(table, status):  # type: ignore[no-untyped-def]
+    def by_array(table: Any, status: Any) -> Any:
         table.fault[0] = status
 
     return by_array
@@ -196,7 +196,7 @@ def _compiled_clear(table: Any, index: Any) -> Any:
     if isinstance(table, TableRef):
         return lambda table, index: references.clear_row(table, index)
 
-    def by_array(table, index):  # type: ignore[no-untyped-def]
+    def by_array(table: Any, index: Any) -> Any:
         # The scratch row is zero unless an event has failed.
         table.rows[index] = table.rows[table.meta[0]["capacity"]]
 
@@ -204,7 +204,7 @@ def _compiled_clear(table: Any, index: Any) -> Any:
 
 
 @inline
-def _checked_row(table, index):  # type: ignore[no-untyped-def]
+def _checked_row(table: Any, index: Any) -> Any:
     capacity = meta_of(table)["capacity"]
     at = np.int64(index)
     if at < 0 or at >= capacity:
@@ -214,21 +214,21 @@ def _checked_row(table, index):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _pack(first, second):  # type: ignore[no-untyped-def]
+def _pack(first: Any, second: Any) -> Any:
     # By way of int64, which takes a negative tick in plain Python too.
     high, low = np.uint64(np.int64(first)), np.uint64(np.int64(second))
     return ((high & _LOW32) << _SHIFT32) | (low & _LOW32)
 
 
 @inline
-def _slot_of(key, mask):  # type: ignore[no-untyped-def]
+def _slot_of(key: Any, mask: Any) -> Any:
     """Home bucket of a key: multiplicative hashing folded twice, so that dense ids spread."""
     mixed = (key ^ (key >> _SHIFT29)) * _MIX
     return np.int64(mixed >> _SHIFT32) & mask
 
 
 @inline
-def _bucket_of(table, key):  # type: ignore[no-untyped-def]
+def _bucket_of(table: Any, key: Any) -> Any:
     """Bucket that holds `key`, or the empty bucket where it would go. Terminates: half the buckets are empty."""
     mask = meta_of(table)["bucket_mask"]
     at = _slot_of(key, mask)
@@ -238,13 +238,13 @@ def _bucket_of(table, key):  # type: ignore[no-untyped-def]
 
 
 @inline
-def find(table, first, second):  # type: ignore[no-untyped-def]
+def find(table: Any, first: Any, second: Any) -> Any:
     """Row index of a key in a hashed table, or -1. A one-field key passes 0 as `second`."""
     return _bucket_at(table, _bucket_of(table, _pack(first, second)))["row"]
 
 
 @inline
-def insert(table, first, second):  # type: ignore[no-untyped-def]
+def insert(table: Any, first: Any, second: Any) -> Any:
     """Row index of a key in a hashed table, inserted as a zeroed row if absent.
 
     The loop has checked room for the declared `max_inserts` before the event began. If a handler inserts more than
@@ -279,7 +279,7 @@ def insert(table, first, second):  # type: ignore[no-untyped-def]
 
 
 @inline
-def remove(table, first, second):  # type: ignore[no-untyped-def]
+def remove(table: Any, first: Any, second: Any) -> Any:
     """Remove a key from a hashed table and zero its row; returns whether it was there.
 
     Backward-shift deletion (Knuth 6.4 R): no tombstones, so look-ups never slow down with age.
@@ -308,7 +308,7 @@ def remove(table, first, second):  # type: ignore[no-untyped-def]
 
 
 @inline
-def assign(target, source):  # type: ignore[no-untyped-def]
+def assign(target: Any, source: Any) -> Any:
     """Copy a byte string or limbs from one row's field to another's of the same length.
 
     Handlers are compiled without numba's reference counting (an atomic increment for each array passed), and numba
@@ -319,14 +319,14 @@ def assign(target, source):  # type: ignore[no-untyped-def]
 
 
 @inline
-def assign_at(target, offset, source):  # type: ignore[no-untyped-def]
+def assign_at(target: Any, offset: Any, source: Any) -> Any:
     """Copy all of `source` into `target` from `offset` on."""
     for k in range(len(source)):
         target[offset + k] = source[k]
 
 
 @inline
-def claim_id(table, index):  # type: ignore[no-untyped-def]
+def claim_id(table: Any, index: Any) -> Any:
     """Take a dense id into use; returns whether the table has a row for it (else the event fails with TABLE_FULL)."""
     _own(table)
     meta = meta_of(table)

@@ -94,7 +94,12 @@ class _Writer:
         self.lines.extend("    " * self.depth + line if line else "" for line in lines)
 
     def _imports(self) -> None:
-        self.put('"""Generated: the loop of one handler set. Edits are overwritten."""', "", "from numba import njit", "")
+        self.put(
+            '"""Generated: the loop of one handler set. Edits are overwritten."""',
+            "",
+            "from numba import njit",
+            "",
+        )
         self.put("from disruptor.access import meta_of")
         self.put("from disruptor.atomics import load_acquire, store_release")
         self.put("from disruptor.emit import cell_of, fault_of, output_at, type_at")
@@ -282,7 +287,7 @@ def _ensure_importable(name: str) -> None:
 
 
 def load_user_module(path: str) -> types.ModuleType:
-    """Import a user's handler file under a name that hashes its path, with its folder importable for its own imports."""
+    """Import a user's handler file under a name that hashes its path; its folder is importable for its own imports."""
     import importlib.util
     from pathlib import Path
 

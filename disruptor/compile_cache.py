@@ -56,7 +56,8 @@ def cache_folder() -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DisruptorError(
-            f"{folder}: can't create the folder for compiled code ({error.strerror}); set DISRUPTOR_CACHE to one you can write"
+            f"{folder}: can't create the folder for compiled code ({error.strerror}); "
+            "set DISRUPTOR_CACHE to one that you can write"
         ) from None
     return folder
 

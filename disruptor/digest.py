@@ -30,27 +30,29 @@ _ONE = np.uint64(1)
 _S = tuple(np.uint64(n) for n in range(65))
 
 #: One canonical field: where it lies in the row, and for a reference where its domain's identities begin.
-FIELD_DTYPE = np.dtype([("offset", "<i8"), ("size", "<i8"), ("base", "<i8"), ("ids", "<i8"), ("width", "<i8")])
+FIELD_DTYPE = np.dtype(
+    [("offset", "<i8"), ("size", "<i8"), ("base", "<i8"), ("ids", "<i8"), ("width", "<i8")]
+)
 _TAG_BYTES = 8
 
 
 @jit
-def _rotate(x, n):  # type: ignore[no-untyped-def]
+def _rotate(x: Any, n: Any) -> Any:
     return (x << np.uint64(n)) | (x >> np.uint64(64 - n))
 
 
 @jit
-def _round(lane, word):  # type: ignore[no-untyped-def]
+def _round(lane: Any, word: Any) -> Any:
     return _rotate(lane + word * _P2, 31) * _P1
 
 
 @jit
-def _merge(h, lane):  # type: ignore[no-untyped-def]
+def _merge(h: Any, lane: Any) -> Any:
     return (h ^ _round(np.uint64(0), lane)) * _P1 + _P4
 
 
 @jit
-def xxh64(words, octets, length, seed):  # type: ignore[no-untyped-def]
+def xxh64(words: Any, octets: Any, length: Any, seed: Any) -> Any:
     """XXH64 of the first `length` bytes of a buffer given twice: as u64 words and as bytes."""
     at = 0
     if length >= 32:
@@ -81,7 +83,7 @@ def xxh64(words, octets, length, seed):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _canonical(row, fields, identities, octets):  # type: ignore[no-untyped-def]
+def _canonical(row: Any, fields: Any, identities: Any, octets: Any) -> Any:
     """Write a row's canonical bytes behind the tag; returns the total length, and whether any byte is not zero."""
     at = _TAG_BYTES
     any_set = False
@@ -106,7 +108,9 @@ def _canonical(row, fields, identities, octets):  # type: ignore[no-untyped-def]
 
 
 @entry
-def sum_rows(rows, live, bounds, fields, identities, octets, words, total):  # type: ignore[no-untyped-def]
+def sum_rows(
+    rows: Any, live: Any, bounds: Any, fields: Any, identities: Any, octets: Any, words: Any, total: Any
+) -> Any:
     """Add the hashes of a table's present rows to `total`.
 
     Parameters
@@ -161,7 +165,9 @@ def state_digest(
         bounds = np.array([scan[table.name], int(table.hashed), 0], np.int64)
         with np.errstate(over="ignore"):
             counts[table.name] = int(
-                sum_rows(rows, storage.links, bounds, fields, identities, octets, octets.view(np.uint64), total)
+                sum_rows(
+                    rows, storage.links, bounds, fields, identities, octets, octets.view(np.uint64), total
+                )
             )
     return f"{(int(total[1]) << 64) | int(total[0]):032x}", counts
 

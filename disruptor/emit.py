@@ -33,7 +33,8 @@ def emit(out: Any, message: MessageType) -> Any:
 
     Invariants
     ----------
-    Emitting more than the declared `max_outputs` fails the event with TOO_MANY_OUTPUTS; the surplus goes to a scratch slot.
+    Emitting more than the declared `max_outputs` fails the event with TOO_MANY_OUTPUTS; the surplus goes to
+    a scratch slot.
     """
     cell = out.cell[0]
     position = cell["next"]
@@ -56,7 +57,9 @@ def emit(out: Any, message: MessageType) -> Any:
 @overload(emit, strict=False)
 def _emit(out: Any, message: Any) -> Any:
     if not isinstance(message, MessageConstant):
-        raise numba.errors.TypingError("emit: the second argument must be a message type (a global of the module)")
+        raise numba.errors.TypingError(
+            "emit: the second argument must be a message type (a global of the module)"
+        )
     if not isinstance(out, OutputRef):
         return None
     type_id = np.uint16(message.declaration.type_id)
@@ -65,7 +68,7 @@ def _emit(out: Any, message: Any) -> Any:
         for n in ("sequence", "source_sequence", "event_time_ns", "type_id", "source_id")
     )
 
-    def compiled(out, message):  # type: ignore[no-untyped-def]
+    def compiled(out: Any, message: Any) -> Any:
         cell = references.cell_at(out)
         position = cell["next"]
         if position < cell["limit"]:

@@ -86,7 +86,8 @@ def handler(
     message : the type it handles; inputs, or outputs of earlier handlers
     tables : tables it may write; each belongs to one module, all others are read-only for it
     max_outputs : the most outputs it emits for one event (for one slice, if sliced)
-    max_inserts : the most rows it inserts for one event: a number for each of its hashed tables and dense domains, or a mapping
+    max_inserts : the most rows it inserts for one event: a number for each of its hashed tables and dense
+        domains, or a mapping
     slices : it may return AGAIN to be called again for the same event, with room checked anew
 
     Raises

@@ -109,7 +109,7 @@ def _emitted(h: Handler, reached: Iterable[MessageType]) -> list[MessageType]:
     found = list(reached)
     if found and not h.max_outputs:
         raise DefinitionError(
-            f"handler {h.name}: emits {found[0].name} but declares no max_outputs; say how many it may emit for one event"
+            f"handler {h.name}: emits {found[0].name} but declares no max_outputs: say how many for one event"
         )
     return found
 

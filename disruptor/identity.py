@@ -326,7 +326,7 @@ def _imported(module: types.ModuleType) -> set[str]:
 
 @functools.lru_cache(maxsize=1)
 def environment() -> tuple[str, ...]:
-    """Versions and CPU that compiled code depends on. Recorded and warned about, never part of the semantic identity."""
+    """Versions and CPU that compiled code depends on. Recorded and warned about, never part of what is semantic."""
     from llvmlite import binding
 
     config: Any = numba.config

@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: True in the test lane that runs every kernel as plain Python.
-JIT_DISABLED: bool = bool(numba.config.DISABLE_JIT)
+JIT_DISABLED: bool = bool(getattr(numba.config, "DISABLE_JIT", 0))
 
 COMPILE_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
 _UNCOUNTED_FLAGS: dict[str, Any] = {**COMPILE_FLAGS, "_nrt": False}

@@ -264,7 +264,7 @@ def check_distinct(messages: list[MessageType]) -> None:
         for seen, what in ((by_id.get(m.type_id), "type id"), (by_name.get(m.name), "name")):
             if seen is not None and seen.schema_hash != m.schema_hash:
                 raise DefinitionError(
-                    f"messages {seen.name} ({seen.type_id}) and {m.name} ({m.type_id}) share a {what}: change one of them"
+                    f"messages {seen.name} ({seen.type_id}) and {m.name} ({m.type_id}) share a {what}: change one"
                 )
         by_id[m.type_id], by_name[m.name] = m, m
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from disruptor import compile_cache
 from disruptor.codegen import CONTROL_DTYPE, generate
-from disruptor.references import DESCRIPTOR_WORDS, OUT_CELL_DTYPE
 from disruptor.errors import CapacityError, DisruptorError, HandlerError
 from disruptor.handler_set import HandlerSet
 from disruptor.jit import JIT_DISABLED
 from disruptor.message import DEFAULT_SLOT_SIZE, header_dtype
+from disruptor.references import DESCRIPTOR_WORDS, OUT_CELL_DTYPE
 from disruptor.state import State
 from disruptor.status import IDLE, RING_FULL, STOPPED, TABLE_FULL, describe
 
@@ -89,8 +89,8 @@ class Processor:
             needed = self.handlers.outputs_needed(self.handlers.stages(message))
             if needed > self._output_slots:
                 raise CapacityError(
-                    f"output ring: one {message.name} may emit {needed} outputs, and the ring has {self._output_slots} slots: "
-                    "raise output_slots"
+                    f"output ring: one {message.name} may emit {needed} outputs, and the ring has "
+                    f"{self._output_slots} slots: raise output_slots"
                 )
 
     @property

@@ -1,7 +1,7 @@
 """State and outputs as one machine word each, so that passing them to a handler or helper costs nothing.
 
-Numba passes a tuple of arrays by value: a state of twenty tables is 6 KB copied for each call that LLVM does not inline,
-and thousands of values for its passes to shuffle, which is what made loops slow to compile and slower to run. So inside
+Numba passes a tuple of arrays by value: a state of twenty tables is 6 KB copied for each call that LLVM does not
+inline, and thousands of values for its passes to shuffle, which is what made loops slow to compile and slower to run. So inside
 compiled code a state is the address of a block of table descriptors, a table the address of its descriptor, and an
 output ring the address of its own. What a table's rows look like is known from the *layout*, a compile-time constant.
 
@@ -23,11 +23,14 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.imputils import lower_constant, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
-from numba.extending import intrinsic, models, overload, register_model, typeof_impl
+from numba.extending import models, overload, register_model, typeof_impl
 
 from disruptor.message import TYPE_ID_OFFSET, MessageType
 from disruptor.table import BUCKET_DTYPE, META_DTYPE, Table
 from disruptor.views import CheckedView, PlainView, ReadOnlyView
+
+#: Called from kernels with one argument less than Python's type checker would see.
+intrinsic: Any = numba.extending.intrinsic
 
 DESCRIPTOR_WORDS = 8
 FAULT_DTYPE = np.dtype([("code", "<i8")], align=True)
@@ -115,11 +118,11 @@ class OutputLayoutConstant(_Constant):
 
 class _WordModel(models.PrimitiveModel):
     def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, ir.IntType(64))
+        super().__init__(manager, fe_type, ir.IntType(64))  # type: ignore[no-untyped-call]
 
 
-for _type in (StateRef, TableRef, OutputRef):
-    register_model(_type)(_WordModel)
+for _word in (StateRef, TableRef, OutputRef):
+    register_model(_word)(_WordModel)
 for _type in (MessageConstant, StateLayoutConstant, OutputLayoutConstant):
     register_model(_type)(models.OpaqueModel)
 
@@ -154,7 +157,7 @@ def _table_ref(table: Table, variant: str) -> TableRef:
 class _StateAttributes(AttributeTemplate):  # type: ignore[misc]
     key = StateRef
 
-    def generic_resolve(self, state: StateRef, name: str) -> Any:
+    def generic_resolve(self, state: StateRef, name: str) -> Any:  # type: ignore[override]
         layout = state.declaration
         if name not in layout.names:
             return None
@@ -168,7 +171,9 @@ def _table_address(_context: Any, builder: Any, state: StateRef, value: Any, nam
 
 
 def _load_address(builder: Any, descriptor: Any, word: int) -> Any:
-    pointer = builder.inttoptr(builder.add(descriptor, descriptor.type(8 * word)), ir.IntType(64).as_pointer())
+    pointer = builder.inttoptr(
+        builder.add(descriptor, descriptor.type(8 * word)), ir.IntType(64).as_pointer()
+    )
     return builder.load(pointer)
 
 

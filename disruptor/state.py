@@ -36,7 +36,7 @@ class State:
         self.capacities = {p.table.name: p.capacity for p in plans}
 
     def rows(self, name: str) -> npt.NDArray[Any]:
-        """A table's rows in use, as a view: dense and scalar tables up to the highest id, hashed ones up to the highest row."""
+        """A table's rows in use, as a view: up to the highest id, or in hashed tables the highest row ever used."""
         return self.arrays[name].rows[: self.scan()[name]]
 
     def live(self, name: str) -> npt.NDArray[Any]:
@@ -49,7 +49,9 @@ class State:
 
     def scan(self) -> dict[str, int]:
         """How many rows of each table can hold something."""
-        domains = {t.domain: int(self.arrays[t.name].meta[0]["high"]) for t in self.tables if t.identity is not None}
+        domains = {
+            t.domain: int(self.arrays[t.name].meta[0]["high"]) for t in self.tables if t.identity is not None
+        }
         found = {}
         for t in self.tables:
             if t.key is None:

@@ -139,7 +139,8 @@ class Table:
     def schema(self) -> str:
         """Text that identifies the row layout and meaning; part of the semantic identity."""
         fields = ",".join(f"{n}:{k.name}@{self.offsets[n]}" for n, k in self.fields.items())
-        return f"table {self.name} key={self.key} digest={self.digest} scope={self.scope} rollback={self.rollback} {fields}"
+        scopes = f"digest={self.digest} scope={self.scope} rollback={self.rollback}"
+        return f"table {self.name} key={self.key} {scopes} {fields}"
 
     def __repr__(self) -> str:
         return f"<table {self.name} key={self.key} {self.row_size} bytes a row>"
@@ -178,7 +179,7 @@ _LINE_PAIR = 128
 def plan_tables(tables: list[Table], capacities: dict[str, int]) -> tuple[list[Plan], int]:
     """Lay tables out in one block of memory, each array on its own pair of cache lines.
 
-    Returns the plans and the total size in bytes. Raises DefinitionError where a capacity is neither declared nor given.
+    Returns the plans and the total size in bytes. Raises DefinitionError where a capacity is not known.
     """
     plans, end = [], 0
 

@@ -53,9 +53,8 @@ def warmup(
 ) -> None:
     """Compile everything once, so that the next run starts at once."""
     settings = options.settings_of(profile, "replay", sets)
-    from disruptor.replay.run import warm_up
-
     from disruptor.engine.cli_journal import show as show_report
+    from disruptor.replay.run import warm_up
 
     show_report(warm_up(settings, tuple(handlers or ())), as_json=as_json)
 

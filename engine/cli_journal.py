@@ -30,9 +30,8 @@ def import_logs(
 ) -> None:
     """Decode recorded logs into an event journal, identical for identical input."""
     settings = options.settings_of(profile, "replay", sets)
-    from disruptor.replay.importer import import_logs as import_into
-
     from disruptor.engine.progress import progress_on_stderr
+    from disruptor.replay.importer import import_logs as import_into
 
     with progress_on_stderr("import") as progress:
         answer = import_into(

@@ -197,49 +197,49 @@ def _evaluate(state: Any, event: Any, out: Any) -> Any:
 
 
 @handler(UniswapV2State, tables=_MARK)
-def mark_v2_state(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
     """Given reserves may open something."""
     _mark(state, event["pool"])
 
 
 @handler(UniswapV2Sync, tables=_MARK)
-def mark_v2_sync(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """New reserves may open or close something."""
     _mark(state, event["pool"])
 
 
 @handler(UniswapV3State, tables=_MARK)
-def mark_v3_state(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v3_state(state: Any, event: Any, out: Any) -> Any:
     """A given price may open something."""
     _mark(state, event["pool"])
 
 
 @handler(UniswapV3Initialize, tables=_MARK)
-def mark_v3_initialize(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v3_initialize(state: Any, event: Any, out: Any) -> Any:
     """A first price, still without liquidity."""
     _mark(state, event["pool"])
 
 
 @handler(UniswapV3Swap, tables=_MARK)
-def mark_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """A new price may open or close something."""
     _mark(state, event["pool"])
 
 
 @handler(UniswapV3Mint, tables=_MARK)
-def mark_v3_mint(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """First liquidity makes a pool tradable."""
     _mark(state, event["pool"])
 
 
 @handler(UniswapV3Burn, tables=_MARK)
-def mark_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
+def mark_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Last liquidity gone makes it untradable."""
     _mark(state, event["pool"])
 
 
 @handler(PoolIncomplete, tables=_MARK)
-def mark_incomplete(state, event, out):  # type: ignore[no-untyped-def]
+def mark_incomplete(state: Any, event: Any, out: Any) -> Any:
     """An incomplete pool closes what it had open. Losing all needs no mark: openings carry the epoch."""
     if event["pool"] != NO_ID:
         _mark(state, event["pool"])
@@ -265,37 +265,37 @@ _SLICED: dict[str, Any] = {
 
 
 @handler(BlockEnd, **_SLICED)
-def evaluate_block(state, event, out):  # type: ignore[no-untyped-def]
+def evaluate_block(state: Any, event: Any, out: Any) -> Any:
     """What can be taken at the top of the next block."""
     return _evaluate(state, event, out)
 
 
 @handler(TransactionEnd, **_SLICED)
-def evaluate_transaction(state, event, out):  # type: ignore[no-untyped-def]
+def evaluate_transaction(state: Any, event: Any, out: Any) -> Any:
     """What a backrun of this transaction could take."""
     return _evaluate(state, event, out)
 
 
 @handler(UniswapV2Sync, **_SLICED)
-def evaluate_v2_sync(state, event, out):  # type: ignore[no-untyped-def]
+def evaluate_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """Diagnostic: between two logs of one transaction nothing can be traded."""
     return _evaluate(state, event, out)
 
 
 @handler(UniswapV3Swap, **_SLICED)
-def evaluate_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
+def evaluate_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """Diagnostic, as `evaluate_v2_sync`."""
     return _evaluate(state, event, out)
 
 
 @handler(UniswapV3Mint, **_SLICED)
-def evaluate_v3_mint(state, event, out):  # type: ignore[no-untyped-def]
+def evaluate_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """Diagnostic, as `evaluate_v2_sync`."""
     return _evaluate(state, event, out)
 
 
 @handler(UniswapV3Burn, **_SLICED)
-def evaluate_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
+def evaluate_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Diagnostic, as `evaluate_v2_sync`."""
     return _evaluate(state, event, out)
 

@@ -27,7 +27,9 @@ TICKS_KNOWN = 4  # V3: the tick map is whole
 #: Fee of a pool that nobody told the fee of; it takes part in nothing that counts fees.
 NO_FEE = 0xFFFFFFFF
 
-tokens = Table("tokens", {"address": ADDRESS, "decimals": u32}, key="tokens", identity="address", scope="replicated")
+tokens = Table(
+    "tokens", {"address": ADDRESS, "decimals": u32}, key="tokens", identity="address", scope="replicated"
+)
 
 pools = Table(
     "pools",

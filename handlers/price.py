@@ -58,6 +58,7 @@ from disruptor.handlers.words import (
 from disruptor.jit import jit
 from disruptor.status import OK
 
+Integer: TypeAlias = int | np.int64
 Price: TypeAlias = tuple[np.uint64, np.uint64, int]
 Fraction: TypeAlias = tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]
 
@@ -149,7 +150,7 @@ def fraction_of_v3(s0: U64, s1: U64, s2: U64) -> Fraction:
 
 
 @jit
-def spread(price_a: Price, fee_a: int, price_b: Price, fee_b: int) -> tuple[int, int | np.int64]:
+def spread(price_a: Price, fee_a: Integer, price_b: Price, fee_b: Integer) -> tuple[int, int | np.int64]:
     """Net-of-fee spread of buying token0 at pool A and selling it at pool B.
 
     Parameters
@@ -187,8 +188,8 @@ def spread(price_a: Price, fee_a: int, price_b: Price, fee_b: int) -> tuple[int,
 
 @jit
 def profitable(
-    spread_fixed: int, fraction_a: Fraction, fee_a: int, fraction_b: Fraction, fee_b: int
-) -> tuple[bool, int]:
+    spread_fixed: Integer, fraction_a: Fraction, fee_a: Integer, fraction_b: Fraction, fee_b: Integer
+) -> tuple[bool, Integer]:
     """Decide exactly whether ratio > 1, given what `spread` said (`OK`) about the same pools and fees.
 
     Returns
@@ -206,7 +207,7 @@ def profitable(
 
 
 @jit
-def compare_net(fraction_a: Fraction, fee_a: int, fraction_b: Fraction, fee_b: int) -> int:
+def compare_net(fraction_a: Fraction, fee_a: Integer, fraction_b: Fraction, fee_b: Integer) -> int:
     """Exact sign of ratio - 1, as -1, 0 or 1, for pools that have a price and fees that `spread` takes.
 
     The cross products fit 512 bits: 320 of n, 128 of the other's d, 40 of fees.
@@ -297,7 +298,7 @@ def _virtual_reserve0(l_hi: U64, l_lo: U64, s2: U64, s1: U64, s0: U64) -> U128:
 
 
 @jit
-def _kept(fee_a: int, fee_b: int) -> U64:
+def _kept(fee_a: Integer, fee_b: Integer) -> U64:
     """What two fees leave, in units of 10^-12."""
     return np.uint64((_MILLION - np.int64(fee_a)) * (_MILLION - np.int64(fee_b)))
 

@@ -57,7 +57,7 @@ def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) 
 
 
 @handler(UniswapV2Swap, tables=[swap_counters], max_outputs=1)
-def on_v2_swap(state, event, out):  # type: ignore[no-untyped-def]
+def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
     """Normalise a V2 swap."""
     if read(state.pools, event["pool"])["kind"] != KIND_UNISWAP_V2:
         row(state.swap_counters, 0)["unknown_pool"] += np.uint64(1)
@@ -92,7 +92,7 @@ def _store_gain(amount: Any, plus: Any, minus: Any) -> None:
 
 
 @handler(UniswapV3Swap, tables=[swap_counters], max_outputs=1)
-def on_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """Normalise a V3 swap: the pool's gain is what was paid in."""
     if read(state.pools, event["pool"])["kind"] != KIND_UNISWAP_V3:
         row(state.swap_counters, 0)["unknown_pool"] += np.uint64(1)

@@ -92,7 +92,7 @@ def _publish_v3(state: Any, pool: Any, event: Any) -> None:
 
 
 @handler(BlockStart, tables=[chain])
-def on_block_start(state, event, out):  # type: ignore[no-untyped-def]
+def on_block_start(state: Any, event: Any, out: Any) -> Any:
     """Remember the block that the following events belong to."""
     c = row(state.chain, 0)
     c["previous_timestamp"] = c["timestamp"]
@@ -106,7 +106,7 @@ def on_block_start(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(TokenRegistered, tables=[tokens], max_inserts=1)
-def on_token_registered(state, event, out):  # type: ignore[no-untyped-def]
+def on_token_registered(state: Any, event: Any, out: Any) -> Any:
     """Give a token its row."""
     if claim_id(state.tokens, event["token"]):
         t = row(state.tokens, event["token"])
@@ -115,14 +115,14 @@ def on_token_registered(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(PoolSeen, tables=[pool_directory], max_inserts=1)
-def on_pool_seen(state, event, out):  # type: ignore[no-untyped-def]
+def on_pool_seen(state: Any, event: Any, out: Any) -> Any:
     """Give an address that emits pool-like logs an id; nothing is known of it."""
     if claim_id(state.pool_directory, event["pool"]):
         assign(row(state.pool_directory, event["pool"])["address"], event["address"])
 
 
 @handler(PoolRegistered, tables=[pool_directory, pools, pairs], max_inserts={pool_directory: 1, pairs: 1})
-def on_pool_registered(state, event, out):  # type: ignore[no-untyped-def]
+def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
     """Enter a pool into its pair. A pool born in the stream starts out known: empty."""
     pool = event["pool"]
     if not claim_id(state.pool_directory, pool):
@@ -161,7 +161,7 @@ def _enter(state: Any, event: Any) -> None:
 
 
 @handler(PoolIncomplete, tables=[pools, chain, market])
-def on_pool_incomplete(state, event, out):  # type: ignore[no-untyped-def]
+def on_pool_incomplete(state: Any, event: Any, out: Any) -> Any:
     """One pool's state is no longer certain, or (NO_ID) that of all."""
     if event["pool"] == NO_ID:
         row(state.chain, 0)["epoch"] += np.uint32(1)
@@ -171,13 +171,13 @@ def on_pool_incomplete(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(UniswapV2State, tables=[pools, market])
-def on_v2_state(state, event, out):  # type: ignore[no-untyped-def]
+def on_v2_state(state: Any, event: Any, out: Any) -> Any:
     """Reserves given with the pools file."""
     _set_reserves(state, event)
 
 
 @handler(UniswapV2Sync, tables=[pools, market])
-def on_v2_sync(state, event, out):  # type: ignore[no-untyped-def]
+def on_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """Reserves as the pair states them."""
     if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V2:
         _set_reserves(state, event)
@@ -196,7 +196,7 @@ def _set_reserves(state: Any, event: Any) -> None:
 
 
 @handler(UniswapV3State, tables=[pools, market])
-def on_v3_state(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_state(state: Any, event: Any, out: Any) -> Any:
     """Price, liquidity and fee protocol given with the pools file; its ticks follow."""
     p = row(state.pools, event["pool"])
     _set_price(state, event)
@@ -207,7 +207,7 @@ def on_v3_state(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(UniswapV3TickState, tables=[ticks], max_inserts=1)
-def on_v3_tick_state(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_tick_state(state: Any, event: Any, out: Any) -> Any:
     """One initialized tick of a given state."""
     t = row(state.ticks, insert(state.ticks, event["pool"], event["tick"]))
     t["pool"] = event["pool"]
@@ -218,7 +218,7 @@ def on_v3_tick_state(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(UniswapV3Initialize, tables=[pools, market])
-def on_v3_initialize(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_initialize(state: Any, event: Any, out: Any) -> Any:
     """A V3 pool's first price. Nothing can have been minted before it, so the (empty) tick map is whole."""
     p = row(state.pools, event["pool"])
     if p["kind"] != KIND_UNISWAP_V3:
@@ -230,7 +230,7 @@ def on_v3_initialize(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(UniswapV3Swap, tables=[pools, market])
-def on_v3_swap(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """Price, tick and liquidity as the pool states them."""
     p = row(state.pools, event["pool"])
     if p["kind"] == KIND_UNISWAP_V3:
@@ -255,7 +255,7 @@ def _set_liquidity(p: Any, low: Any, high: Any) -> None:
 
 
 @handler(UniswapV3SetFeeProtocol, tables=[pools])
-def on_v3_set_fee_protocol(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_set_fee_protocol(state: Any, event: Any, out: Any) -> Any:
     """The protocol's share of fees, packed as slot0 packs it: token0 in the low four bits."""
     p = row(state.pools, event["pool"])
     if p["kind"] == KIND_UNISWAP_V3:
@@ -263,13 +263,13 @@ def on_v3_set_fee_protocol(state, event, out):  # type: ignore[no-untyped-def]
 
 
 @handler(UniswapV3Mint, tables=[pools, ticks, market], max_inserts={ticks: 2})
-def on_v3_mint(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """Liquidity added to a range."""
     _change_range(state, event, event["liquidity"][0], event["liquidity"][1])
 
 
 @handler(UniswapV3Burn, tables=[pools, ticks, market], max_inserts={ticks: 2})
-def on_v3_burn(state, event, out):  # type: ignore[no-untyped-def]
+def on_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Liquidity taken from a range; a burn of zero only credits fees."""
     high, low = negate128(event["liquidity"][1], event["liquidity"][0])
     _change_range(state, event, low, high)
@@ -286,7 +286,9 @@ def _change_range(state: Any, event: Any, low: Any, high: Any) -> None:
         negative_high, negative_low = negate128(high, low)
         status = _change_tick(state, event["pool"], event["tick_lower"], (low, high), (low, high))
         if status == OK:
-            status = _change_tick(state, event["pool"], event["tick_upper"], (low, high), (negative_low, negative_high))
+            status = _change_tick(
+                state, event["pool"], event["tick_upper"], (low, high), (negative_low, negative_high)
+            )
     if (p["flags"] & PRICE_KNOWN) != 0 and event["tick_lower"] <= p["tick"] < event["tick_upper"]:
         sum_status, sum_high, sum_low = add_delta128(p["liquidity"][1], p["liquidity"][0], high, low)
         if sum_status == OK:

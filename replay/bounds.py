@@ -59,6 +59,7 @@ class Bounds:
         starts = np.flatnonzero(slots.view(header_dtype(size))["type_id"] == BlockStart.type_id)
         numbers = slots.view(BlockStart.slot_dtype(size))["number"][starts].astype(np.int64)
         if not self._started:
+            assert self._from_block is not None
             reached = np.flatnonzero(numbers >= self._from_block)
             self._started = bool(len(reached))
             begin = max(begin, run.first + int(starts[reached[0]])) if len(reached) else end

@@ -8,7 +8,7 @@ bytes either way, hence the same digests.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -41,8 +41,8 @@ class EventSource(Protocol):
 
     chain_id: int | None
 
-    def runs(self) -> Iterator[Run]:
-        """All events in order; a source can be run once."""
+    def runs(self) -> Generator[Run]:
+        """All events in order; a source can be run once. Close it when leaving early."""
 
     def progress(self) -> tuple[int, int | None, str]:
         """(done, total, unit) so far."""
@@ -66,7 +66,7 @@ class JournalEvents:
         self._warnings: dict[str, int] = dict(summary.get("warnings", {}))
         self._done = 0
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Generator[Run]:
         """Each frame is a run."""
         for frame in self.reader.frames():
             yield Run(frame.slots, frame.first_sequence)
@@ -128,7 +128,9 @@ class LogEvents:
         )
         capacity = settings.ring_slots
         if capacity < 2 * MAX_SLOTS_PER_LOG:
-            raise InputError(f"ring_slots: {capacity} is too small, one log may need {MAX_SLOTS_PER_LOG} slots")
+            raise InputError(
+                f"ring_slots: {capacity} is too small, one log may need {MAX_SLOTS_PER_LOG} slots"
+            )
         self._ring = memory.ring(capacity, SLOT_SIZE, settings.wait_strategy)
         self._extra_warnings: dict[str, int] = {}
 
@@ -137,7 +139,7 @@ class LogEvents:
         removed = collect_removed(LogSource(self._inputs.sources))
         return LogEvents(self._inputs, self._settings, memory, removed)
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Generator[Run]:
         """Registrations first, then batch by batch, then the closing of the last block."""
         return Pipeline(self._ring, MAX_SLOTS_PER_LOG, self._produce).runs()
 
@@ -220,7 +222,9 @@ def open_events(inputs: Inputs, settings: RunSettings, memory: RingMemory) -> Ev
     if len(inputs.sources) > 1:
         raise InputError(f"{journals[0]}: a journal is replayed alone; leave out the other sources")
     if inputs.blocks or inputs.sort:
-        raise InputError(f"{journals[0]}: --blocks and --sort were decided at import; import again to change them")
+        raise InputError(
+            f"{journals[0]}: --blocks and --sort were decided at import; import again to change them"
+        )
     events = JournalEvents(journals[0])
     events.chain_id = _one_chain(settings.chain_id, events.chain_id)
     if inputs.strict:
@@ -234,10 +238,14 @@ def open_events(inputs: Inputs, settings: RunSettings, memory: RingMemory) -> Ev
 
 def check_strict(journal: str, warnings: dict[str, int]) -> None:
     """With --strict, a journal whose import left events of known pools out is refused."""
-    lost = {k: warnings[k] for k in ("undecodable_logs", "missing_blocks", "pool_conflicts") if warnings.get(k)}
+    lost = {
+        k: warnings[k] for k in ("undecodable_logs", "missing_blocks", "pool_conflicts") if warnings.get(k)
+    }
     if lost:
         found = ", ".join(f"{k} {n}" for k, n in lost.items())
-        raise InputError(f"{journal}: --strict, and its import counted {found}: import the logs again with --strict")
+        raise InputError(
+            f"{journal}: --strict, and its import counted {found}: import the logs again with --strict"
+        )
 
 
 def is_pools_file(path: str) -> bool:
@@ -267,4 +275,13 @@ def _load_headers(paths: Sequence[str]) -> Any:
     return load_headers(paths)
 
 
-__all__ = ["EventSource", "Inputs", "JournalEvents", "LogEvents", "RemovedLogsFound", "Run", "is_journal", "open_events"]
+__all__ = [
+    "EventSource",
+    "Inputs",
+    "JournalEvents",
+    "LogEvents",
+    "RemovedLogsFound",
+    "Run",
+    "is_journal",
+    "open_events",
+]

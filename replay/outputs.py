@@ -37,7 +37,9 @@ class Collector:
     types : names of the types the sink wants
     """
 
-    def __init__(self, messages: Sequence[MessageType], sink: OutputSink | None, types: Sequence[MessageType]) -> None:
+    def __init__(
+        self, messages: Sequence[MessageType], sink: OutputSink | None, types: Sequence[MessageType]
+    ) -> None:
         self._messages = {m.type_id: m for m in messages}
         self._wanted = [m for m in messages if m in types]
         self._sink = sink
@@ -51,7 +53,7 @@ class Collector:
         """Take outputs in order; the processor's `OutputConsumer`."""
         if not self.enabled:
             return
-        self._hash.update(slots)
+        self._hash.update(slots.data)
         headers = slots.reshape(-1).view(header_dtype(slots.shape[1]))
         type_ids = headers["type_id"]
         self._counts += np.bincount(type_ids, minlength=len(self._counts))
@@ -96,7 +98,9 @@ class Collector:
         return {m.name: int(self._counts[t]) for t, m in sorted(self._messages.items()) if self._counts[t]}
 
 
-def _depths(flat: npt.NDArray[np.uint8], headers: npt.NDArray[Any], slot_size: int) -> dict[str, npt.NDArray[Any]]:
+def _depths(
+    flat: npt.NDArray[np.uint8], headers: npt.NDArray[Any], slot_size: int
+) -> dict[str, npt.NDArray[Any]]:
     """The smaller of both venues' depths for each opportunity: its candidate is the output right after it."""
     follows = headers["type_id"][1:] == ArbitrageCandidate.type_id
     if not follows.any():
@@ -129,9 +133,7 @@ class _Origin:
         slots = self._slots[cause]
         is_log = ((types >= _FIRST_LOG_TYPE) & (types <= _LAST_LOG_TYPE)) | (types == _REGISTERED)
         ends = types == TransactionEnd.type_id
-        tx_hash = np.where(
-            ends[:, None], slots[:, _END_TX_HASH : _END_TX_HASH + 32], slots[:, _TX_HASH]
-        )
+        tx_hash = np.where(ends[:, None], slots[:, _END_TX_HASH : _END_TX_HASH + 32], slots[:, _TX_HASH])
         log_index = np.ascontiguousarray(slots[:, _LOG_INDEX]).view("<u4").reshape(-1).astype(np.int64)
         return OutputContext(
             message=message,

@@ -10,7 +10,7 @@ An error of the producer reaches the caller after everything published before it
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from disruptor.replay.slots import Run
 from disruptor.ring_buffer import RingBuffer
@@ -67,7 +67,7 @@ class Pipeline:
         self._error: BaseException | None = None
         self._finished = threading.Event()
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Generator[Run]:
         """Everything that the producer publishes; its error, if any, comes last. Leaving early stops the producer."""
         ring = self._ring
         consumer = ring.join()

@@ -85,7 +85,9 @@ class ReplayResult:
         }
 
 
-def run(request: ReplayRequest, sink: OutputSink | None = None, progress: Progress | None = None) -> ReplayResult:
+def run(
+    request: ReplayRequest, sink: OutputSink | None = None, progress: Progress | None = None
+) -> ReplayResult:
     """Run a request.
 
     Parameters
@@ -135,7 +137,9 @@ def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, 
 
     began = time.perf_counter()
     user_handlers, _ = load_handlers(handlers)
-    processor = build_processor(build_handler_set(settings, user_handlers), settings, Memory(settings).allocate)
+    processor = build_processor(
+        build_handler_set(settings, user_handlers), settings, Memory(settings).allocate
+    )
     processor.compile()
     processor.state.digest()
     warm_readers(settings)
@@ -180,11 +184,19 @@ class _Session:
         if self._request.write_journal is not None:
             settings = self._request.settings
             self._writer = JournalWriter(
-                self._request.write_journal, messages=BUILT_IN, **journal_facts(settings, self._events.chain_id)
+                self._request.write_journal,
+                messages=BUILT_IN,
+                **journal_facts(settings, self._events.chain_id),
             )
             with self._writer:
                 self._run_all()
-                self._writer.finish({**self._events.counts, "warnings": self._events.warnings, "chain_id": self._events.chain_id})
+                self._writer.finish(
+                    {
+                        **self._events.counts,
+                        "warnings": self._events.warnings,
+                        "chain_id": self._events.chain_id,
+                    }
+                )
         else:
             self._run_all()
         if self._request.state_out is not None:
@@ -240,7 +252,9 @@ class _Session:
         cursor = processor.state.arrays.get("arbitrage_cursor")
         return ReplayResult(
             chain_id=self._events.chain_id,
-            events=sum(counts[name] - self._muted.get(name, 0) for name in _COUNTED) if self._first >= 0 else 0,
+            events=sum(counts[name] - self._muted.get(name, 0) for name in _COUNTED)
+            if self._first >= 0
+            else 0,
             outputs=collector.counts,
             opportunities=collector.opportunities,
             seconds=self._seconds,

@@ -6,7 +6,7 @@ what it reads; the command line passes the real thing. The meanings are those of
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class CapacitySettings(Protocol):
@@ -55,7 +55,7 @@ class RunSettings(Protocol):
     @property
     def numa_node(self) -> int | None: ...
     @property
-    def huge_pages(self) -> str: ...
+    def huge_pages(self) -> Literal["require", "prefer", "off"]: ...
     @property
     def huge_page_size(self) -> int: ...
     @property
