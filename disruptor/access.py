@@ -2,10 +2,12 @@
 
 All writes go through `row`, so that what a write costs is decided when the loop is compiled, not while it runs. A table
 comes in three variants: *plain* trusts the index, *checked* (setting `enable_bounds_checking`) reports a bad one and
-hands out a scratch row, *foreign* (a table of another module) refuses all that writes: a handler that tries does not compile.
+hands out a scratch row, *foreign* (a table of another module) refuses all that writes: a handler that tries does not
+compile.
 
 The functions at the top are the only ones that know how a table is represented: as one address in compiled loops
-(`disruptor.references`), as named tuples of arrays elsewhere (`disruptor.views`). All others are built on them.
+(`disruptor.table_code` gives them to numba), as named tuples of arrays elsewhere (`disruptor.views`). All others are
+built on them.
 """
 
 from __future__ import annotations
@@ -16,11 +18,10 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from disruptor import references
 from disruptor.jit import inline
-from disruptor.references import TableRef
 from disruptor.status import ROW_OUT_OF_BOUNDS, TABLE_FULL, TOO_MANY_INSERTS
 from disruptor.table import LIVE
+from disruptor.table_code import NOT_YOURS, define_access
 from disruptor.views import CheckedView, PlainView, ReadOnlyView
 
 __all__ = [
@@ -41,15 +42,11 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT32 = np.uint64(32)
 _SHIFT29 = np.uint64(29)
 _LOW32 = np.uint64(0xFFFFFFFF)
-_NOT_YOURS = "this table belongs to another module: read it with `read`, or list it in tables=[...]"
 _VARIANTS = {PlainView: "plain", CheckedView: "checked", ReadOnlyView: "foreign"}
 
 
 def _variant(table: Any) -> str | None:
-    """The variant of a table's numba type; None for anything else."""
-    if isinstance(table, TableRef):
-        variant: str = table.declaration[1]
-        return variant
+    """The variant of the numba type of a view; None for anything else."""
     return _VARIANTS.get(getattr(table, "instance_class", None))  # type: ignore[arg-type]
 
 
@@ -57,83 +54,38 @@ def _row_at(table: Any, index: Any) -> Any:
     return table.rows[index]
 
 
-@overload(_row_at, strict=False)
-def _compiled_row_at(table: Any, index: Any) -> Any:
-    if isinstance(table, TableRef):
-        return lambda table, index: references.row_at(table, index)
-    return lambda table, index: table.rows[index]
-
-
 def meta_of(table: Any) -> Any:
     """The table's own numbers (`disruptor.table.META_DTYPE`)."""
     return table.meta[0]
-
-
-@overload(meta_of, strict=False)
-def _compiled_meta_of(table: Any) -> Any:
-    if isinstance(table, TableRef):
-        return lambda table: references.meta_at(table, 0)
-    return lambda table: table.meta[0]
 
 
 def _bucket_at(table: Any, index: Any) -> Any:
     return table.buckets[index]
 
 
-@overload(_bucket_at, strict=False)
-def _compiled_bucket_at(table: Any, index: Any) -> Any:
-    if isinstance(table, TableRef):
-        return lambda table, index: references.bucket_at(table, index)
-    return lambda table, index: table.buckets[index]
-
-
 def _link(table: Any, index: Any) -> Any:
     return table.links[index]
-
-
-@overload(_link, strict=False)
-def _compiled_link(table: Any, index: Any) -> Any:
-    if isinstance(table, TableRef):
-        return lambda table, index: references.link_at(table, index)["next"]
-    return lambda table, index: table.links[index]
 
 
 def _set_link(table: Any, index: Any, value: Any) -> None:
     table.links[index] = value
 
 
-@overload(_set_link, strict=False)
-def _compiled_set_link(table: Any, index: Any, value: Any) -> Any:
-    if isinstance(table, TableRef):
-
-        def by_address(table: Any, index: Any, value: Any) -> Any:
-            references.link_at(table, index)["next"] = value
-
-        return by_address
-
-    def by_array(table: Any, index: Any, value: Any) -> Any:
-        table.links[index] = value
-
-    return by_array
-
-
 def _fail(table: Any, status: Any) -> None:
     table.fault[0] = status
 
 
-@overload(_fail, strict=False)
-def _compiled_fail(table: Any, status: Any) -> Any:
-    if isinstance(table, TableRef):
+def _clear(table: Any, index: Any) -> None:
+    # The scratch row is zero unless an event has failed.
+    table.rows[index] = table.rows[table.meta[0]["capacity"]]
 
-        def by_address(table: Any, status: Any) -> Any:
-            references.fault_at(table, 0)["code"] = status
 
-        return by_address
+for _primitive in (_row_at, meta_of, _bucket_at, _link, _set_link, _fail, _clear):
 
-    def by_array(table: Any, status: Any) -> Any:
-        table.fault[0] = status
+    def _compiled(table: Any, *_: Any, primitive: Any = _primitive) -> Any:
+        return primitive if _variant(table) else None
 
-    return by_array
+    overload(_primitive, strict=False)(_compiled)
 
 
 def row(table: Any, index: Any) -> Any:
@@ -143,7 +95,7 @@ def row(table: Any, index: Any) -> Any:
     scratch row and the event fails with ROW_OUT_OF_BOUNDS.
     """
     if isinstance(table, ReadOnlyView):
-        raise TypeError(_NOT_YOURS)
+        raise TypeError(NOT_YOURS)
     return _checked_row(table, index) if isinstance(table, CheckedView) else table.rows[np.int64(index)]
 
 
@@ -155,7 +107,7 @@ def _row(table: Any, index: Any) -> Any:
     if variant == "checked":
         return lambda table, index: _checked_row(table, index)
     if variant == "foreign":
-        raise numba.errors.TypingError(_NOT_YOURS)
+        raise numba.errors.TypingError(NOT_YOURS)
     return None
 
 
@@ -177,30 +129,28 @@ def _read(table: Any, index: Any) -> Any:
 def _own(table: Any) -> None:
     """Refuse a table of another module; says nothing and costs nothing for one's own."""
     if isinstance(table, ReadOnlyView):
-        raise TypeError(_NOT_YOURS)
+        raise TypeError(NOT_YOURS)
 
 
 @overload(_own, strict=False)
 def _compiled_own(table: Any) -> Any:
     if _variant(table) == "foreign":
-        raise numba.errors.TypingError(_NOT_YOURS)
-    return lambda table: None
+        raise numba.errors.TypingError(NOT_YOURS)
+    return (lambda table: None) if _variant(table) else None
 
 
-def _clear(table: Any, index: Any) -> None:
-    table.rows[index] = np.zeros(1, table.rows.dtype)[0]
-
-
-@overload(_clear, strict=False)
-def _compiled_clear(table: Any, index: Any) -> Any:
-    if isinstance(table, TableRef):
-        return lambda table, index: references.clear_row(table, index)
-
-    def by_array(table: Any, index: Any) -> Any:
-        # The scratch row is zero unless an event has failed.
-        table.rows[index] = table.rows[table.meta[0]["capacity"]]
-
-    return by_array
+define_access(
+    row=row,
+    read=read,
+    own=_own,
+    row_at=_row_at,
+    meta_of=meta_of,
+    bucket_at=_bucket_at,
+    link=_link,
+    set_link=_set_link,
+    fail=_fail,
+    clear=_clear,
+)
 
 
 @inline

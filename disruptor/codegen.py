@@ -65,7 +65,7 @@ def generate(handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SL
                 f"handler {h.name}: {h.module}.{h.name} is another object by now; give each handler a name of its own"
             )
     closure = identity.close(handlers.handlers)
-    for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.references"):
+    for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.table_code"):
         closure.modules[name] = importlib.import_module(name)
     extra = [source, *(t.schema() for t in handlers.tables)]
     extra += [m.schema_hash.to_bytes(8, "little").hex() for m in [*handlers.inputs, *handlers.outputs]]

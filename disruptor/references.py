@@ -1,9 +1,9 @@
 """State and outputs as one machine word each, so that passing them to a handler or helper costs nothing.
 
 Numba passes a tuple of arrays by value: a state of twenty tables is 6 KB copied for each call that LLVM does not
-inline, and thousands of values for its passes to shuffle, which is what made loops slow to compile and slower to run. So inside
-compiled code a state is the address of a block of table descriptors, a table the address of its descriptor, and an
-output ring the address of its own. What a table's rows look like is known from the *layout*, a compile-time constant.
+inline, and thousands of values for its passes to shuffle, which is what made loops slow to compile and slower to run.
+So inside compiled code a state is the address of a block of table descriptors, a table the address of its
+descriptor, and an output ring the address of its own. What a table's rows look like is known from the *layout*, a compile-time constant.
 
     descriptor (64 bytes)   0 rows   8 meta   16 buckets   24 links   32 fault   (addresses)
     output     (64 bytes)   0 slots  8 cell   16 fault
@@ -48,7 +48,7 @@ OUT_CELL_DTYPE = np.dtype(
     ],
     align=True,
 )
-_ROWS, _META, _BUCKETS, _LINKS, _FAULT = range(5)
+ROWS, META, BUCKETS, LINKS, FAULT = range(5)
 _SLOTS, _CELL, _OUT_FAULT = range(3)
 _VIEWS = {"plain": PlainView, "checked": CheckedView, "foreign": ReadOnlyView}
 
@@ -170,59 +170,18 @@ def _table_address(_context: Any, builder: Any, state: StateRef, value: Any, nam
     return builder.add(value, value.type(offset))
 
 
-def _load_address(builder: Any, descriptor: Any, word: int) -> Any:
+def load_address(builder: Any, descriptor: Any, word: int) -> Any:
+    """One address of a descriptor."""
     pointer = builder.inttoptr(
         builder.add(descriptor, descriptor.type(8 * word)), ir.IntType(64).as_pointer()
     )
     return builder.load(pointer)
 
 
-def _element(table: TableRef, word: int) -> Any:
+def element(table: TableRef, word: int) -> Any:
     """Record type of one element of a table's array."""
-    dtype = {_ROWS: table.declaration[0].dtype, _META: META_DTYPE, _BUCKETS: BUCKET_DTYPE}
-    return numba.from_dtype(dtype.get(word, LINK_DTYPE if word == _LINKS else FAULT_DTYPE))
-
-
-def _record_at(word: int) -> Any:
-    """An intrinsic that gives the element `index` of one of a table's arrays, as a record."""
-
-    @intrinsic
-    def at(typing_context: Any, table: Any, index: Any) -> Any:
-        if not isinstance(table, TableRef):
-            return None
-        record = _element(table, word)
-        size = record.size
-
-        def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            base = _load_address(builder, args[0], word)
-            index64 = context.cast(builder, args[1], sig.args[1], types.int64)
-            address = builder.add(base, builder.mul(index64, index64.type(size)))
-            return builder.inttoptr(address, context.get_value_type(record))
-
-        return record(table, index), build
-
-    return at
-
-
-row_at = _record_at(_ROWS)
-meta_at = _record_at(_META)
-bucket_at = _record_at(_BUCKETS)
-link_at = _record_at(_LINKS)
-fault_at = _record_at(_FAULT)
-
-
-@intrinsic
-def clear_row(typing_context: Any, table: Any, index: Any) -> Any:
-    """Fill a row with zeros."""
-    size = _element(table, _ROWS).size
-
-    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        at = builder.mul(args[1], args[1].type(size))
-        address = builder.add(_load_address(builder, args[0], _ROWS), at)
-        cgutils.memset(builder, builder.inttoptr(address, cgutils.voidptr_t), address.type(size), 0)
-        return context.get_dummy_value()
-
-    return types.none(table, types.int64), build
+    dtype = {ROWS: table.declaration[0].dtype, META: META_DTYPE, BUCKETS: BUCKET_DTYPE}
+    return numba.from_dtype(dtype.get(word, LINK_DTYPE if word == LINKS else FAULT_DTYPE))
 
 
 def bind_state(layout: StateLayout, tables: Any) -> Any:
@@ -285,7 +244,7 @@ def _out_record(word: int, dtype: np.dtype[Any]) -> Any:
     @intrinsic
     def get(typing_context: Any, out: Any) -> Any:
         def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.inttoptr(_load_address(builder, args[0], word), context.get_value_type(record))
+            return builder.inttoptr(load_address(builder, args[0], word), context.get_value_type(record))
 
         return record(out), build
 
@@ -336,4 +295,4 @@ def zero_slot(typing_context: Any, out: Any, at: Any) -> Any:
 
 
 def _slot_address(builder: Any, out: Any, at: Any, slot_size: int) -> Any:
-    return builder.add(_load_address(builder, out, _SLOTS), builder.mul(at, at.type(slot_size)))
+    return builder.add(load_address(builder, out, _SLOTS), builder.mul(at, at.type(slot_size)))
