@@ -230,7 +230,7 @@ def summary_lines(answer: dict[str, Any]) -> list[str]:
     """What a replay tells a person."""
     outputs = ", ".join(f"{name} {count:,}" for name, count in answer["outputs"].items()) or "none"
     return [
-        f"chain {answer['chain_id']}: {answer['events']:,} events "
+        f"chain {answer['chain_id'] or 'unknown'}: {answer['events']:,} events "
         f"(sequences {answer['first_sequence']} to {answer['last_sequence']}) in {answer['seconds']:.2f} s, "
         f"{answer['events_per_second']:,.0f}/s; compiled in {answer['compile_seconds']:.2f} s",
         f"outputs: {outputs}; {answer['opportunities']:,} arbitrage openings",

@@ -27,6 +27,7 @@ from disruptor.handlers.messages import (
     PoolSeen,
     TokenRegistered,
     UniswapV2State,
+    UniswapV2Swap,
     UniswapV2Sync,
     UniswapV3Burn,
     UniswapV3Initialize,
@@ -53,6 +54,8 @@ from disruptor.jit import jit
 from disruptor.status import OK
 
 _MILLION = 1_000_000
+_ZERO, _SIGN = np.uint64(0), np.uint64(63)
+_TWO_64 = 2.0**64
 _LOSES_STATE = ~(RESERVES_KNOWN | PRICE_KNOWN | TICKS_KNOWN) & 0xFFFFFFFF
 
 
@@ -195,6 +198,20 @@ def _set_reserves(state: Any, event: Any) -> None:
     _publish_v2(state, event["pool"], event)
 
 
+@handler(UniswapV2Swap, tables=[market])
+def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
+    """Count the volume; the reserves come with `Sync`."""
+    if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V2:
+        moved = _approximate(event["amount0_in"]) + _approximate(event["amount0_out"])
+        row(state.market, event["pool"])["volume"] += moved
+
+
+@jit
+def _approximate(limbs: Any) -> Any:
+    """A u128, or the low half of a wider integer, as a float."""
+    return np.float64(limbs[0]) + np.float64(limbs[1]) * _TWO_64
+
+
 @handler(UniswapV3State, tables=[pools, market])
 def on_v3_state(state: Any, event: Any, out: Any) -> Any:
     """Price, liquidity and fee protocol given with the pools file; its ticks follow."""
@@ -237,6 +254,16 @@ def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
         _set_price(state, event)
         _set_liquidity(p, event["liquidity"][0], event["liquidity"][1])
         p["flags"] |= np.uint32(PRICE_KNOWN)
+        row(state.market, event["pool"])["volume"] += _magnitude(event["amount0"])
+
+
+@jit
+def _magnitude(amount: Any) -> Any:
+    """|amount| of an i256 within u128, as a float; larger ones count as 0."""
+    if amount[3] >> _SIGN == _ZERO:
+        return _approximate(amount) if amount[2] == _ZERO and amount[3] == _ZERO else np.float64(0.0)
+    high, low = negate128(amount[1], amount[0])
+    return np.float64(low) + np.float64(high) * _TWO_64
 
 
 @jit
@@ -330,6 +357,7 @@ TRACKING = (
     on_pool_incomplete,
     on_v2_state,
     on_v2_sync,
+    on_v2_swap,
     on_v3_state,
     on_v3_tick_state,
     on_v3_initialize,
