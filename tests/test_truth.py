@@ -14,13 +14,13 @@ import pytest
 from tests.harness import EXAMPLE, Row, log, replay, write_lines
 from tests.model import CREATED, TOPICS, read_lines
 
-CUTS = (64, 65, 250, 500, 744)
+CUTS = (64, 65, 224, 491, 744)
 NAMED = {(kind, name): topic for (kind, topic), (name, _, _) in TOPICS.items()}
 QUIET = ("arbitrage.enabled=false", "normalised_swaps=false")
 
 
 def cuts(lane: str) -> tuple[int, ...]:
-    return (64, 80) if lane == "nojit" else CUTS
+    return (64, 70) if lane == "nojit" else CUTS
 
 
 def differences(pools: dict[str, Row], expected: dict[str, Row], names: tuple[str, ...]) -> list[str]:
@@ -46,11 +46,11 @@ def test_example_stream_gives_the_chains_states_at_every_cut(truth: list[Row], l
         assert all(line["complete"] and line["block"] <= cut for line in found.pools.values())
         compared += len(expected)
         for pool, line in expected.items():
-            if "ticks" in line:
+            if "ticks" in line and line["block"] == cut:  # a mint out of range writes no later line
                 assert found.pools[pool]["ticks"] == line["ticks"], (cut, pool)
                 mapped += 1
     assert compared >= 20 * len(cuts(lane))
-    assert mapped >= 6
+    assert mapped >= (5 if lane == "nojit" else 20)
 
 
 def test_the_comparison_sees_one_unit(truth: list[Row]) -> None:
@@ -222,15 +222,25 @@ def test_given_state_and_its_events_lead_to_the_state_afterwards(data_dir: Path,
         want["slot0"]["tick"],
     )
     assert found["liquidity"] == str(want["liquidity"]) and found["complete"]
-    assert found["ticks"] == {t: list(map(str, v)) for t, v in _given(after)["ticks"].items()}
-    assert found["ticks"] != {t: list(map(str, v)) for t, v in _given(before)["ticks"].items()}
+    old, new = _window(before), _window(after)
+    common = range(max(min(old), min(new)), min(max(old), max(new)) + 1)
+    ticks = {int(tick): list(map(int, ends)) for tick, ends in found["ticks"].items() if int(tick) in common}
+    assert ticks == {tick: ends for tick, ends in new.items() if tick in common}
+    assert ticks != {tick: ends for tick, ends in old.items() if tick in common} and len(ticks) > 300
+
+
+def _window(recorded: Row) -> dict[int, list[int]]:
+    """The initialized ticks that were recorded: those around the price."""
+    ticks = recorded["data"]["ticks"].items()
+    return {int(t): [v["liquidityGross"], v["liquidityNet"]] for t, v in ticks if v["liquidityGross"]}
 
 
 def _given(recorded: Row) -> Row:
-    """A recorded pool as a record of a pools file."""
-    body = recorded["data"]
-    ticks = body.get("ticks") or body.get("tickData")
-    pairs = ticks.items() if isinstance(ticks, dict) else [(t["tick"], t) for t in ticks]
+    """A recorded pool as a record of a pools file. The ticks beyond the window are put together at both ends."""
+    body, ticks = recorded["data"], _window(recorded)
+    below = body["liquidity"] - sum(net for t, (_, net) in ticks.items() if t <= body["slot0"]["tick"])
+    above = -below - sum(net for _, net in ticks.values())
+    ends = {-887220: [abs(below), below], 887220: [abs(above), above]}
     return {
         "pool": recorded["poolAddress"],
         "kind": "uniswap_v3",
@@ -242,11 +252,7 @@ def _given(recorded: Row) -> Row:
         "sqrt_price_x96": str(body["slot0"]["sqrtPriceX96"]),
         "tick": body["slot0"]["tick"],
         "liquidity": str(body["liquidity"]),
-        "ticks": {
-            str(t): [str(v["liquidityGross"]), str(v["liquidityNet"])]
-            for t, v in pairs
-            if int(v["liquidityGross"])
-        },
+        "ticks": {str(t): list(map(str, both)) for t, both in (ticks | ends).items()},
     }
 
 
@@ -292,22 +298,29 @@ def _tick_of(root: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.compiled
-def test_whole_mainnet_blocks_leave_the_reserves_of_the_last_sync(data_dir: Path) -> None:
+def test_whole_mainnet_blocks_leave_the_reserves_of_the_last_sync(data_dir: Path, tmp_path: Path) -> None:
     folder = data_dir / "mainnet" / "blocks"
     sync = NAMED["uniswap_v2", "Sync"]
+    with (folder / "blocks.csv").open() as file:  # of two blocks the log indices are those of receipts
+        numbered = {
+            r["block_number"] for r in csv.DictReader(file) if r["log_index_contiguous_from_0"] == "True"
+        }
     with (folder / "pools.csv").open() as file:
-        pairs = {row["address"] for row in csv.DictReader(file) if row["kind"] == "v2" and row["token0"]}
+        rows = list(csv.DictReader(file))
+        pairs = {r["address"] for r in rows if r["kind"] == "v2" and r["token0"] and r["token1"]}
     expected: dict[str, tuple[str, str]] = {}
-    syncs = 0
-    with (folder / "logs.csv").open() as file:
-        for row in sorted(csv.DictReader(file), key=lambda r: (int(r["block_number"]), int(r["log_index"]))):
-            if row["topic0"] == sync and row["address"] in pairs:
-                body = row["data"][2:]
-                expected[row["address"]] = (str(int(body[:64], 16)), str(int(body[64:128], 16)))
-                syncs += 1
-    found = replay(folder / "logs.csv", keep=False, pools=(str(folder / "pools.csv"),))
-    assert syncs > 300 and len(expected) > 100
+    with (folder / "logs.csv").open() as file, (tmp_path / "logs.csv").open("w") as kept:
+        head, *lines = file.read().splitlines()
+        lines = [line for line in lines if line.split(",", 1)[0] in numbered]
+        kept.write("\n".join([head, *lines]) + "\n")
+    for row in csv.DictReader([head, *lines]):
+        if row["topic0"] == sync and row["address"] in pairs:
+            body = row["data"][2:]
+            expected[row["address"]] = (str(int(body[:64], 16)), str(int(body[64:128], 16)))
+    found = replay(tmp_path / "logs.csv", keep=False, pools=(str(folder / "pools.csv"),))
+    assert len(expected) > 100 and len(numbered) == 14
     for pool, reserves in expected.items():
         assert (found.pools[pool]["reserve0"], found.pools[pool]["reserve1"]) == reserves
-    silent = [p for p in pairs if p not in expected]
-    assert all(found.pools[p]["reserve0"] == "0" and not found.pools[p]["complete"] for p in silent)
+        assert found.pools[pool]["complete"]
+    silent = [found.pools[p] for p in pairs if p not in expected]
+    assert all(line["reserve0"] == "0" and not line["complete"] for line in silent)

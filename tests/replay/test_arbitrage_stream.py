@@ -107,7 +107,7 @@ def test_every_swap_is_told_once_in_its_normal_form(lane: str) -> None:
             net = sum(amounts) > 2 or (amounts[0] and amounts[2]) or (amounts[1] and amounts[3])
         else:
             gains, net = (fields["amount0"], fields["amount1"]), False
-        forward = gains[0] > 0
+        forward = gains[0] > 0 or (gains[0] == 0 and gains[1] <= 0)
         tokens = (known.token0, known.token1) if forward else (known.token1, known.token0)
         paid, got = gains if forward else gains[::-1]
         flags = FLAG_GAS_PRICE_UNKNOWN | (FLAG_NET if net else 0)

@@ -1,0 +1,60 @@
+"""`--state-out` is a pools file: what it says, fed to the rest of the stream, gives the same end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from disruptor.errors import InputError
+from tests.harness import EXAMPLE, replay, write_lines
+from tests.model import place, read_lines
+
+QUIET = ("arbitrage.enabled=false", "normalised_swaps=false")
+V2 = {"pool", "kind", "token0", "token1", "fee", "factory", "block", "complete", "reserve0", "reserve1"}
+V3 = (V2 - {"reserve0", "reserve1"}) | {"sqrt_price_x96", "tick", "liquidity", "ticks"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [70, 300])
+def test_state_and_the_rest_of_the_stream_end_where_the_whole_ends(
+    half: int, tmp_path: Path, lane: str
+) -> None:
+    last = 80 if lane == "nojit" else 744
+    if lane == "nojit" and half > last:
+        half = 66
+    whole = replay(EXAMPLE, *QUIET, keep=False, to_block=last).pools
+    first = replay(EXAMPLE, *QUIET, keep=False, to_block=half).pools
+    assert first != whole
+    pools = write_lines(tmp_path / "pools.jsonl", first.values())
+    rest = [log for log in read_lines(EXAMPLE) if half < place(log)[0] <= last]
+    found = replay(write_lines(tmp_path / "rest.jsonl", rest), *QUIET, keep=False, pools=(str(pools),))
+    assert {p: {**line, "block": 0} for p, line in found.pools.items()} == {
+        p: {**line, "block": 0} for p, line in whole.items()
+    }
+    # Events that the state already holds are skipped, so the whole stream over it ends there too.
+    again = replay(EXAMPLE, *QUIET, keep=False, pools=(str(pools),), to_block=last)
+    assert again.pools == whole
+
+
+@pytest.mark.slow
+def test_lines_have_the_promised_fields_as_promised(lane: str) -> None:
+    pools = replay(EXAMPLE, *QUIET, keep=False, to_block=64).pools
+    for line in pools.values():
+        names = V2 if line["kind"] == "uniswap_v2" else V3
+        assert names <= line.keys()
+        for name in {"reserve0", "reserve1", "sqrt_price_x96", "liquidity"} & line.keys():
+            assert isinstance(line[name], str) and line[name].isdecimal()
+        for name in ("pool", "token0", "token1", "factory"):
+            assert line[name] == line[name].lower() and len(line[name]) == 42
+        for tick, (gross, net) in line.get("ticks", {}).items():
+            assert int(tick) % line["tick_spacing"] == 0 and int(gross) >= abs(int(net))
+    assert {line["kind"] for line in pools.values()} == {"uniswap_v2", "uniswap_v3"}
+
+
+def test_a_file_that_can_not_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    from disruptor.replay.state_out import write_state
+
+    with pytest.raises(InputError, match=r"--state-out .*missing"):
+        write_state(None, str(tmp_path / "missing" / "pools.jsonl"))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
