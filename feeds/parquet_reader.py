@@ -3,6 +3,10 @@
 pyarrow decodes, in a helper thread one batch ahead, while this thread gathers the batch before it: both
 release the GIL for nearly all of their time. Column chunks are read through a small buffer instead of
 whole, and the file is never mapped: one that shrinks meanwhile is an error, not SIGBUS.
+
+Importing this module makes Arrow allocate from the C library. Its own default, mimalloc, gives the memory of
+each batch back to the system and faults it in again for the next: measured on 3 million logs, a third more
+system time and 90 MB more resident memory.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from disruptor.feeds.log_table import build_batch, choose_columns
 
 DEFAULT_BATCH_ROWS = 1 << 14
 _READ_BUFFER_BYTES = 1 << 20
+
+pa.set_memory_pool(pa.system_memory_pool())
 
 
 def read_logs(path: str, file_index: int, batch_rows: int = DEFAULT_BATCH_ROWS) -> Iterator[LogBatch]:
