@@ -73,7 +73,7 @@ def _clear_unfinished(storage: Storage, restart: bool) -> None:
                 )
             if not restart:
                 raise UnfinishedJournalError(
-                    f"{storage.directory}: holds an unfinished journal: pass restart=True to replace it"
+                    f"{storage.directory}: holds an unfinished journal: import with --restart to replace it"
                 )
         elif segments:
             raise JournalError(

@@ -119,7 +119,7 @@ def reported(path: str, action: str, offset: int = 0) -> Iterator[None]:
             advice = "Check the directory's permissions and the device"
         raise JournalError(
             f"{path}, offset {offset}: {action} failed: {error.strerror or error}. "
-            f"{advice}; what was written so far stays marked unfinished, start again with restart=True.",
+            f"{advice}; what was written so far stays marked unfinished, start again with --restart.",
             path=path,
             offset=offset,
             errno=error.errno,

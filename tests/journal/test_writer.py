@@ -98,9 +98,9 @@ def test_an_exception_leaves_an_unfinished_journal_that_restart_replaces(
     with pytest.raises(KeyError), JournalWriter(tmp_path, **options) as writer:
         writer.append(slots, 50)
         raise KeyError
-    with pytest.raises(UnfinishedJournalError, match="restart=True"):
+    with pytest.raises(UnfinishedJournalError, match="--restart"):
         JournalReader(tmp_path)
-    with pytest.raises(UnfinishedJournalError, match="restart=True"):
+    with pytest.raises(UnfinishedJournalError, match="--restart"):
         write(tmp_path, slots)
     write(tmp_path, slots, restart=True)
     assert read(tmp_path) == slots.tobytes() and verify(tmp_path).ok
