@@ -17,7 +17,7 @@ becomes depends on the slots before it, never on where a frame ends.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from disruptor.handlers.messages import (
     UniswapV3State,
     UniswapV3TickState,
 )
-from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_SIZE, header_dtype
+from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_SIZE, MessageType, header_dtype
 from disruptor.replay.events import JournalEvents
 from disruptor.replay.given_pools import GivenPools, Registrar, slot_memory
 from disruptor.replay.settings import RunSettings
@@ -59,22 +59,27 @@ _BLOCK, _LOG, _REGISTERED, _TRANSFER, _INCOMPLETE = (
 _ADDRESS_AT = {
     m.type_id: HEADER_SIZE + m.offsets["address"] for m in (TokenRegistered, PoolSeen, PoolRegistered)
 }
-_STATES = [m.type_id for m in (UniswapV2State, UniswapV3State, UniswapV3TickState)]
 
 
-def _roles() -> tuple[_Array, _Array, _Array]:
-    """By type id: the kind of pool whose log it is (0: none), whether a pool comes first, if it counts."""
-    types = 1 + max(m.type_id for m in BUILT_IN)
-    kind, names_pool, counted = np.zeros(types, np.int64), np.zeros(types, bool), np.zeros(types, bool)
+def _by_type(chosen: Callable[[MessageType], int | bool]) -> _Array:
+    """What `chosen` says of each built-in message, by type id; `take` with mode="clip" looks it up."""
+    table = np.zeros(2 + max(m.type_id for m in BUILT_IN), np.int64)  # the last row is for all unknown types
     for m in BUILT_IN:
-        counted[m.type_id] = m.counted
-        names_pool[m.type_id] = m.offsets.get("pool") == 0
-        if "tx_hash" in m.fields and m.name.startswith(("UniswapV2", "UniswapV3")):
-            kind[m.type_id] = KIND_UNISWAP_V2 if m.name.startswith("UniswapV2") else KIND_UNISWAP_V3
-    return kind, names_pool, counted
+        table[m.type_id] = chosen(m)
+    return table
 
 
-_KIND_OF, _NAMES_POOL, _COUNTED = _roles()
+def _kind_of(m: MessageType) -> int:
+    """Kind of pool whose log a message is; 0 for what is none."""
+    kinds = {"UniswapV2": KIND_UNISWAP_V2, "UniswapV3": KIND_UNISWAP_V3}
+    return kinds.get(m.name[:9], 0) if "tx_hash" in m.fields else 0
+
+
+_KIND_OF = _by_type(_kind_of)
+_NAMES_POOL = _by_type(lambda m: m.offsets.get("pool") == 0) > 0
+_COUNTED = _by_type(lambda m: m.counted)
+_REGISTERS = _by_type(lambda m: m.type_id in _ADDRESS_AT) > 0
+_IS_STATE = _by_type(lambda m: m in (UniswapV2State, UniswapV3State, UniswapV3TickState)) > 0
 
 
 class IdMap:
@@ -164,7 +169,7 @@ class ResequencedEvents:
         self._registrar = Registrar(reader.settings)
         self._memory = slot_memory(reader.frame_slots)
         self._pools, self._tokens = IdMap({}), IdMap({})
-        self._known = self._given.known()
+        self._known, self._has_states = self._given.known(), False
         self._next, self._events, self._block, self._open_slots = 0, 0, -1, 0
         self._warned: Counter[str] = Counter()
         self._known_now = 0
@@ -176,6 +181,7 @@ class ResequencedEvents:
             yield run
         self._pools, self._tokens = IdMap(self._given.pools), IdMap(self._given.tokens)
         self._known = self._given.known()
+        self._has_states = bool((self._known["state_block"] >= 0).any())
         for run in self._journal.runs():
             count = self._translate(run)
             if count:
@@ -206,7 +212,7 @@ class ResequencedEvents:
         }
 
     def _translate(self, run: Run) -> int:
-        """Make this run's slots of a frame in the buffer; returns how many there are."""
+        """Make this run's slots out of a frame's, in the buffer; returns how many there are."""
         slots = self._memory[: len(run.slots)]
         slots[:] = run.slots
         frame = _Frame(slots, run.first, self._block)
@@ -226,7 +232,7 @@ class ResequencedEvents:
     def _enter_ids(self, frame: _Frame) -> None:
         """Take up what the frame registers; tokens and sightings of given addresses say nothing new."""
         ids = frame.view(_LOG)["pool"]
-        for i in np.flatnonzero(np.isin(frame.types, list(_ADDRESS_AT))):
+        for i in np.flatnonzero(_REGISTERS.take(frame.types, mode="clip")):
             kind, at = int(frame.types[i]), _ADDRESS_AT[int(frame.types[i])]
             address = frame.slots[i, at : at + 20].tobytes()
             if kind == TokenRegistered.type_id:
@@ -280,24 +286,29 @@ class ResequencedEvents:
             slot = frame.slots[rows[k]]
             frame.keep[rows[k]] = self._registrar.keeps(slot, self._known[ids[k]], int(frame.blocks[rows[k]]))
         self._known["active"][ids[logs & frame.keep[rows]]] = True
-        stated = np.isin(types, _STATES)
+        stated = _IS_STATE.take(types, mode="clip")
         frame.keep[rows[stated & self._known["refused"][ids]]] = False
 
     def _drop_logs(self, frame: _Frame, rows: _Array, ids: _Array, kinds: _Array) -> None:
-        """Logs of another kind than the pool's, or before its given state, leave and are counted."""
-        known = self._known[ids]
-        logs = kinds > 0
-        self._known_now += int(np.count_nonzero(logs & (frame.first + rows < known["registered_from"])))
-        foreign = logs & (kinds != known["kind"])
-        blocks, indexes = frame.blocks[rows], frame.view(_LOG)["log_index"][rows].astype(np.int64)
+        """Logs of another kind than the pool's leave, and those that its given state holds; both are counted."""
+        known, logs = self._known, kinds > 0
+        self._known_now += int(np.count_nonzero(logs & (frame.first + rows < known["registered_from"][ids])))
+        foreign = logs & (kinds != known["kind"][ids])
+        frame.keep[rows[foreign]] = False
+        self._warned["foreign_topics"] += int(np.count_nonzero(foreign))
+        if self._has_states:
+            self._drop_held(frame, rows, ids, logs & ~foreign)
+
+    def _drop_held(self, frame: _Frame, rows: _Array, ids: _Array, logs: _Array) -> None:
+        """Logs, and marks of incompleteness that a log caused, leave where a given state holds them already."""
         marks = (frame.types[rows] == PoolIncomplete.type_id) & (frame.headers["source_sequence"][rows] >= 0)
+        blocks, indexes = frame.blocks[rows], frame.view(_LOG)["log_index"][rows].astype(np.int64)
         incomplete = frame.view(_INCOMPLETE)[rows[marks]]
         blocks[marks], indexes[marks] = incomplete["block_number"], incomplete["log_index"]
-        in_state = (blocks == known["state_block"]) & (indexes <= known["state_log_index"])
-        before = (logs | marks) & ~foreign & ((blocks < known["state_block"]) | in_state)
-        frame.keep[rows[foreign | before]] = False
-        self._warned["foreign_topics"] += int(np.count_nonzero(foreign))
-        self._warned["skipped_before_state"] += int(np.count_nonzero(before))
+        block, index = self._known["state_block"][ids], self._known["state_log_index"][ids]
+        held = (logs | marks) & ((blocks < block) | ((blocks == block) & (indexes <= index)))
+        frame.keep[rows[held]] = False
+        self._warned["skipped_before_state"] += int(np.count_nonzero(held))
 
     def _close_transactions(self, frame: _Frame) -> None:
         """Drop the ends of transactions of whose logs no slot is left: the encoder writes none for them."""

@@ -43,7 +43,9 @@ def stream(lane: str) -> tuple[list[Row], list[Row]]:
     """Creation logs of the example, and what else it holds but transfers; less of it in plain Python."""
     logs = [entry for entry in read_lines(EXAMPLE) if entry["topics"][0] != TRANSFER]
     others = [entry for entry in logs if entry["topics"][0] not in CREATED]
-    return [e for e in logs if e["topics"][0] in CREATED], others[: 150 if lane == "nojit" else 3000]
+    return [e for e in logs if e["topics"][0] in CREATED], (
+        others[150:400] if lane == "nojit" else others[:3000]
+    )
 
 
 def events(source: str, pools: Sequence[str] = (), strict: bool = False) -> EventSource:
