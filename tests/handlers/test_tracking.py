@@ -119,7 +119,7 @@ def test_random_lives_of_pools_are_what_a_ledger_says(engine, seed, lane):
             life.events = []
             found = check(one.pools(), life.ledger)
             mapped, ticks = mapped + found[0], ticks + found[1]
-    assert mapped > 5 and ticks > 20
+    assert mapped > 2 and ticks > 10
 
 
 def test_a_burn_of_zero_changes_nothing(engine):

@@ -61,6 +61,7 @@ def test_golden_digests_hold_in_every_lane(cut: int, lane: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "sets",
     [
@@ -88,6 +89,7 @@ def test_bounds_checking_changes_nothing() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_two_runs_and_a_sink_change_nothing() -> None:
     runs = [one(), one(), replay(EXAMPLE, to_block=CUT, blocks=(str(BLOCKS),))]
     assert {run.digests for run in runs} == {expected()}
