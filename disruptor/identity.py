@@ -311,7 +311,7 @@ def _import_closure(roots: Iterable[types.ModuleType]) -> set[str]:
 
 
 def _imported(module: types.ModuleType) -> set[str]:
-    """Names that a module's import statements can mean as modules, wherever in the file they stand."""
+    """Names that the imports a module runs when it is imported can mean as modules."""
     facts = _module_facts(module)
     if facts is None:
         return set()

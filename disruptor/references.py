@@ -1,9 +1,10 @@
 """State and outputs as one machine word each, so that passing them to a handler or helper costs nothing.
 
 Numba passes a tuple of arrays by value: a state of twenty tables is 6 KB copied for each call that LLVM does not
-inline, and thousands of values for its passes to shuffle, which is what made loops slow to compile and slower to run.
-So inside compiled code a state is the address of a block of table descriptors, a table the address of its
-descriptor, and an output ring the address of its own. What a table's rows look like is known from the *layout*, a compile-time constant.
+inline, and thousands of values for its passes to shuffle, which is what made loops slow to compile and slower to
+run. So inside compiled code a state is the address of a block of table descriptors, a table the address of its
+descriptor, and an output ring the address of its own. What a table's rows look like is known from the *layout*, a
+compile-time constant.
 
     descriptor (64 bytes)   0 rows   8 meta   16 buckets   24 links   32 fault   (addresses)
     output     (64 bytes)   0 slots  8 cell   16 fault

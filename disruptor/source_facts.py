@@ -15,7 +15,7 @@ import os
 import pickle
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class SourceFacts:
     """Facts of one file.
 
     digest : SHA-256 of its bytes
-    imports : every import, wherever it stands
+    imports : what is imported when the module is
     functions : by first line, decorators included
     registered : names and texts of functions that register code with numba
     """
@@ -137,12 +137,13 @@ def _analyse(content: bytes, digest: bytes) -> SourceFacts:
     imports: list[ImportFacts] = []
     functions: dict[int, list[FunctionFacts]] = {}
     registered: list[tuple[str, str]] = []
-    for node in ast.walk(tree):
+    for node in _imports_at_start(tree):
         if isinstance(node, ast.Import):
             imports += [ImportFacts(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             imports.append(ImportFacts(node.level, node.module or "", tuple(a.name for a in node.names)))
-        elif isinstance(node, (ast.FunctionDef, ast.Lambda)):
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             decorators = getattr(node, "decorator_list", [])
             facts = FunctionFacts(getattr(node, "name", "<lambda>"), syntax_text(node), _names_in(decorators))
             functions.setdefault(min([node.lineno, *(d.lineno for d in decorators)]), []).append(facts)
@@ -151,6 +152,21 @@ def _analyse(content: bytes, digest: bytes) -> SourceFacts:
     return SourceFacts(
         digest, tuple(imports), {line: tuple(found) for line, found in functions.items()}, tuple(registered)
     )
+
+
+def _imports_at_start(tree: ast.AST) -> Iterator[ast.AST]:
+    """The statements that run when the module is imported, nested blocks included.
+
+    Imports inside functions and for type checkers only are left out: whether those modules are loaded differs from one
+    run to the next, and compiled code can't come from them but as values, which are hashed as such.
+    """
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from _imports_at_start(node)
 
 
 def _names_in(decorators: list[ast.expr]) -> tuple[str, ...]:

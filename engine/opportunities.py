@@ -67,8 +67,10 @@ class BestOpportunities:
         self._best: dict[tuple[int, int], tuple[float, Opportunity]] = {}
 
     def open(self, messages: Sequence[MessageType], pool_address: PoolAddress) -> None:
-        """Learn how to turn pool ids into addresses."""
+        """Learn how to turn pool ids into addresses; forget what a run told that starts over."""
         self._pool_address = pool_address
+        self._openings.clear()
+        self._best.clear()
 
     def write(self, records: npt.NDArray[Any], context: OutputContext) -> None:
         """Rank the opportunities of one batch; other types are not looked at."""

@@ -75,6 +75,11 @@ class StagedFile:
         except OSError as error:
             raise InputError(f"{path}: can't be written: {error.strerror}", path=str(path)) from None
 
+    def rewind(self) -> None:
+        """Take back what was written."""
+        self.file.seek(0)
+        self.file.truncate()
+
     def finish(self) -> None:
         """Make the bytes durable; the file still has no name."""
         self.file.flush()

@@ -52,7 +52,9 @@ class JsonlOutput:
         self._keys: list[tuple[npt.NDArray[Any], ...]] = []
 
     def open(self, messages: Sequence[MessageType], pool_address: PoolAddress) -> None:
-        """Choose the types to write."""
+        """Choose the types to write. Called again when a run starts over: what was written is taken back."""
+        self._texts, self._keys = [], []
+        self._file.rewind()
         self._wanted = {message.type_id for message in choose_types(self._types, messages)}
 
     def write(self, records: npt.NDArray[Any], context: OutputContext) -> None:

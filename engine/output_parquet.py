@@ -91,6 +91,12 @@ class _ParquetOutput:
     def __init__(self) -> None:
         self._files: dict[int, _TypeFile] = {}
 
+    def _take_back(self) -> None:
+        """Discard what was written so far."""
+        for file in self._files.values():
+            file.abort()
+        self._files.clear()
+
     def write(self, records: npt.NDArray[Any], context: OutputContext) -> None:
         """Hand records to the file of their type, if that type is wanted."""
         file = self._files.get(context.message.type_id)
@@ -126,7 +132,8 @@ class ParquetFileOutput(_ParquetOutput):
         self._path, self._types, self._force = path, types, force
 
     def open(self, messages: Sequence[MessageType], pool_address: PoolAddress) -> None:
-        """Create the file of the one type."""
+        """Create the file of the one type; anew when a run starts over."""
+        self._take_back()
         chosen = choose_types(self._types, messages)
         if len(chosen) != 1:
             raise _one_type_only(self._path, [message.name for message in chosen])
@@ -146,7 +153,8 @@ class ParquetDirectoryOutput(_ParquetOutput):
         self._made_directory = False
 
     def open(self, messages: Sequence[MessageType], pool_address: PoolAddress) -> None:
-        """Create the directory and the file of every type."""
+        """Create the directory and the file of every type; anew when a run starts over."""
+        self._take_back()
         chosen = choose_types(self._types, messages)
         if not self._path.exists():
             try:

@@ -27,8 +27,15 @@ TICKS_KNOWN = 4  # V3: the tick map is whole
 #: Fee of a pool that nobody told the fee of; it takes part in nothing that counts fees.
 NO_FEE = 0xFFFFFFFF
 
+#: Which tokens have an id depends on which transfers an import kept, so the table is no part of the digest; the tokens
+#: of pools are, by their addresses.
 tokens = Table(
-    "tokens", {"address": ADDRESS, "decimals": u32}, key="tokens", identity="address", scope="replicated"
+    "tokens",
+    {"address": ADDRESS, "decimals": u32},
+    key="tokens",
+    identity="address",
+    scope="replicated",
+    digest=False,
 )
 
 pools = Table(

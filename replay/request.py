@@ -3,7 +3,8 @@
 The runner hands outputs on in batches, one message type a call, as structured arrays over the output slots:
 nothing here is per record. The order of calls is
 
-    open(messages, pool_address)  once, before the first write: every type that this run may emit
+    open(messages, pool_address)  before the first write: every type that this run may emit; once more if the
+                                  run starts over, and then all that was written is void
     write(records, context)       any number of times
     end_batch()                   everything up to here is complete; a sink may now order rows over types
     close() | abort()             by whoever made the sink, never by the runner
@@ -118,7 +119,7 @@ class OutputSink(Protocol):
     """Something that takes outputs; see the module's text for the order of calls."""
 
     def open(self, messages: Sequence[MessageType], pool_address: PoolAddress) -> None:
-        """Learn the types that may come."""
+        """Learn the types that may come; forget what was written before."""
 
     def write(self, records: npt.NDArray[Any], context: OutputContext) -> None:
         """Take records of one type (its slot dtype); they are valid during the call only."""

@@ -108,11 +108,13 @@ def run(
     memory = Memory(settings)
     events = open_events(inputs, settings, memory)
     handlers = build_handler_set(settings, user_handlers)
+    restart = False
     while True:
         processor = build_processor(handlers, settings, memory.allocate)
         processor.compile()
         types = choose_types(request.types, handlers.outputs)
-        session = _Session(request, events, processor, Collector(handlers.outputs, sink, types), progress)
+        collector = Collector(handlers.outputs, sink, types)
+        session = _Session(request, events, processor, collector, progress, restart)
         if sink is not None:
             sink.open(types, session.pool_address)
         try:
@@ -120,6 +122,7 @@ def run(
             break
         except RemovedLogsFound:
             assert isinstance(events, LogEvents)
+            restart = True
             memory = Memory(settings)
             events = events.with_removed(memory)
     identity = code_identity(handlers, settings.semantic())
@@ -170,9 +173,10 @@ class _Session:
         processor: Processor,
         collector: Collector,
         progress: Progress | None,
+        restart: bool,
     ) -> None:
         self._request, self._events, self._processor, self._collector = request, events, processor, collector
-        self._progress, self._told = progress, 0.0
+        self._progress, self._told, self._restart = progress, 0.0, restart
         self._bounds = Bounds(request)
         self._muted: dict[str, int] = {}
         self._first, self._last, self._seconds = -1, -1, 0.0
@@ -186,6 +190,7 @@ class _Session:
             self._writer = JournalWriter(
                 self._request.write_journal,
                 messages=BUILT_IN,
+                restart=self._restart,
                 **journal_facts(settings, self._events.chain_id),
             )
             with self._writer:

@@ -51,6 +51,7 @@ class Rows:
 
     def open(self, messages: Sequence[MessageType], pool_address: Any) -> None:
         self.opened += 1
+        self.rows.clear()
         self.address = pool_address
 
     def write(self, records: Any, context: Any) -> None:

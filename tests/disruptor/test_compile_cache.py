@@ -218,7 +218,7 @@ def test_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.M
 def test_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DISRUPTOR_CACHE", str(tmp_path / "file" / "below"))
-    with pytest.raises(DisruptorError, match="set DISRUPTOR_CACHE to one you can write"):
+    with pytest.raises(DisruptorError, match="set DISRUPTOR_CACHE to one that you can write"):
         cache_folder()
 
 

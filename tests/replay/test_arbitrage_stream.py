@@ -111,7 +111,9 @@ def test_every_swap_is_told_once_in_its_normal_form(lane: str) -> None:
         tokens = (known.token0, known.token1) if forward else (known.token1, known.token0)
         paid, got = gains if forward else gains[::-1]
         flags = FLAG_GAS_PRICE_UNKNOWN | (FLAG_NET if net else 0)
-        expected.append((*place(log), log["transactionHash"], known.address, *tokens, paid, max(0, -got), flags))
+        expected.append(
+            (*place(log), log["transactionHash"], known.address, *tokens, paid, max(0, -got), flags)
+        )
     names = ("block", "log", "tx", "pool_address", "token0", "token1", "amount0_in", "amount1_out", "flags")
     assert [tuple(row[n] for n in names) for row in rows] == expected
     assert lane == "nojit" or len(expected) == 2002

@@ -89,7 +89,6 @@ def test_a_removed_log_cancels_the_one_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="a run that starts over does not take back what its sink has")
 def test_a_removal_found_after_outputs_have_left_starts_over_without_telling_twice(
     tmp_path: Path, lane: str
 ) -> None:
