@@ -69,7 +69,8 @@ class Arbitrage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         float, Spec(number_from_zero, "smallest spread reported, basis points net of fees", semantic=True)
     ] = 0.0
     block_time: Annotated[
-        float, Spec(number_from_zero, "seconds between blocks; an opportunity expires with the next", semantic=True)
+        float,
+        Spec(number_from_zero, "seconds between blocks; an opportunity expires with the next", semantic=True),
     ] = 12.0
 
 

@@ -17,7 +17,7 @@ becomes depends on the slots before it, never on where a frame ends.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,7 @@ class ResequencedEvents:
         self._warned: Counter[str] = Counter()
         self._known_now = 0
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Generator[Run]:
         """The given pools, then a run for each frame that keeps a slot."""
         for run in self._given.runs():
             self._next = run.first + len(run.slots)
