@@ -1,7 +1,7 @@
 """Which rows of the source become part of the stream, and in what order they must come.
 
 A row is dropped when it is a removal, when a later removal names it, when headers say that its block is not
-the chain's, or when it is the very log that came before. What is left must ascend strictly by (block, log
+the chain's, or when it stands where the log before it stood (`encode_repeats`). What is left must ascend strictly by (block, log
 index), in one block per height; anything else stops the encoder with a status, and Python says which file and
 position.
 """
@@ -17,7 +17,6 @@ from disruptor.feeds.encode_state import (
     BEFORE_STATE,
     DISORDER,
     DROPPED,
-    DUPLICATE,
     HASHES_ABSENT,
     OK,
     ORPHANED,
@@ -25,6 +24,7 @@ from disruptor.feeds.encode_state import (
     REMOVED_FOUND,
     REMOVED_LOGS,
     REMOVED_UNMATCHED,
+    REPEATED,
     TWO_HASHES,
 )
 from disruptor.feeds.encode_words import bytes_at, equal_hash, load_address
@@ -42,7 +42,7 @@ def is_plain(row: Any, stream: Any) -> Any:
 
 @inline
 def admit(row: Any, slots: Any, stream: Any, tables: Any, chain: Any) -> Any:
-    """Decide about a row: OK, DROPPED, or the status that stops the encoder.
+    """Decide about a row: OK, DROPPED, REPEATED, or the status that stops the encoder.
 
     Mutates counters, removals and the header looked up; writes PoolIncomplete for a removal without its log.
     """
@@ -67,7 +67,7 @@ def is_out_of_range(row: Any) -> Any:
 
 @inline
 def check_order(row: Any, stream: Any) -> Any:
-    """OK when the row follows the last one; DROPPED (and counted) when it repeats it; else why not."""
+    """OK when the row follows the last one; REPEATED when it has its place; else why not."""
     if is_out_of_range(row):
         return OUT_OF_RANGE
     has_hash = row["flags"] & HAS_BLOCK_HASH
@@ -80,10 +80,7 @@ def check_order(row: Any, stream: Any) -> Any:
         return TWO_HASHES
     if row["log_index"] > stream["log_index"]:
         return OK
-    if row["log_index"] < stream["log_index"]:
-        return DISORDER
-    count(stream, DUPLICATE, row)
-    return DROPPED
+    return DISORDER if row["log_index"] < stream["log_index"] else REPEATED
 
 
 @inline

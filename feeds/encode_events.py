@@ -1,7 +1,8 @@
 """What a log means: found by topic and emitter together, since topics collide between protocols.
 
 Pool logs of unknown emitters are kept under an id of their own (PoolSeen), so that a later replay with more
-pools can use them. Transfers matter only where a registered pool is a party.
+pools can use them. One that can't be decoded leaves a mark there, or that replay would take the pool for
+complete; most such logs are of contracts that are no pools, so `strict` lets them pass. Transfers matter only where a registered pool is a party.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from disruptor.feeds.encode_state import (
     OK,
     UNDECODABLE,
     UNDECODABLE_LOGS,
+    UNDECODABLE_UNKNOWN,
     UNKNOWN_POOL,
 )
 from disruptor.feeds.encode_words import (
@@ -92,10 +94,12 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
         count(stream, BEFORE_STATE, row)
         return OK
     if decode(row, blob, spec, pool, slots, stream) == MALFORMED:
+        if pool < 0:
+            pool = see_pool(slots, stream, tables, top, mid, low)
+        write_incomplete(slots, stream, pool, REASON_UNDECODABLE, row)
         if known:
-            write_incomplete(slots, stream, pool, REASON_UNDECODABLE, row)
             return reject(row, stream)
-        count(stream, IGNORED, row)
+        count(stream, UNDECODABLE_UNKNOWN, row)
         return OK
     if pool < 0:
         pool = see_pool(slots, stream, tables, top, mid, low)

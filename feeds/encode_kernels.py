@@ -1,7 +1,7 @@
 """The compiled encoder: what Python calls, once a batch.
 
 One row passes three steps: admission (`encode_admission`), chain structure (`encode_structure`), meaning
-(`encode_events`). Before each row there must be room for all the slots that a row can cause, so the output
+(`encode_events`). A row at the place of the one before goes to `encode_repeats` instead. Before each row there must be room for all the slots that a row can cause, so the output
 does not depend on where a batch or the ring ends.
 
 What is handed down is cheap to hand down: records (a row, a slot, the stream's state) are addresses, and so
@@ -19,7 +19,16 @@ from disruptor.feeds.address_map import has_room
 from disruptor.feeds.encode_admission import admit, check_order, is_plain
 from disruptor.feeds.encode_events import encode_meaning, register_creation
 from disruptor.feeds.encode_registry import register
-from disruptor.feeds.encode_state import DROPPED, GROW, MAX_SLOTS_PER_LOG, NO_ROOM, OK, STATE_FOLLOWS
+from disruptor.feeds.encode_repeats import drop_repeated, remember_kept
+from disruptor.feeds.encode_state import (
+    DROPPED,
+    GROW,
+    MAX_SLOTS_PER_LOG,
+    NO_ROOM,
+    OK,
+    REPEATED,
+    STATE_FOLLOWS,
+)
 from disruptor.feeds.encode_structure import (
     begins_block,
     begins_transaction,
@@ -55,7 +64,7 @@ def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tabl
     -------
     int64 : the first row not consumed; `streams[0]["status"]` says why it stopped there.
     """
-    stream, data = streams[0], bytes_at(blob)
+    stream, data, taken = streams[0], bytes_at(blob), rows.shape[0]
     stream["status"] = OK
     for i in range(start, rows.shape[0]):
         row = rows[i]
@@ -69,12 +78,19 @@ def encode_rows(rows: Any, blob: Any, start: int, slots: Any, streams: Any, tabl
             if begins_transaction(row, stream):
                 change_transaction(row, slots, stream)
             count_log(row, stream)
+            stream["kept_row"] = i
             status = encode_meaning(row, data, slots, stream, tables)
+        elif status == REPEATED:
+            if stream["kept_row"] >= 0:
+                remember_kept(rows[stream["kept_row"]], data, stream)
+            status = drop_repeated(row, data, slots, stream, tables)
         if status != OK and status != DROPPED:
-            stream["status"] = status
-            return i
+            stream["status"], taken = status, i
+            break
         stream["ordinal"] += 1
-    return rows.shape[0]
+    if stream["kept_row"] >= 0:
+        remember_kept(rows[stream["kept_row"]], data, stream)
+    return taken
 
 
 @entry_uncounted

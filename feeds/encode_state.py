@@ -27,6 +27,9 @@ OUT_OF_RANGE = 107  # block number, log index or transaction index can't be
 STATE_FOLLOWS = 108  # registration only: the state of the pool just registered comes next
 #: What admission says about a log that is to be left out.
 DROPPED = 109
+#: What admission says about a log at the place of the one before: the same again, or a conflict.
+REPEATED = 110
+CONFLICT = 111  # strict, and two different logs at one place
 
 #: Slots that one log can cause: transaction end, block end, block start, gap; two tokens and a pool.
 MAX_SLOTS_PER_LOG = 8
@@ -47,6 +50,8 @@ COUNTER_NAMES = (
     "pool_conflicts",
     "duplicate_pools",
     "skipped_before_state",
+    "log_conflicts",
+    "undecodable_unknown",
 )
 (
     IGNORED,
@@ -63,6 +68,8 @@ COUNTER_NAMES = (
     POOL_CONFLICTS,
     DUPLICATE_POOLS,
     BEFORE_STATE,
+    LOG_CONFLICTS,
+    UNDECODABLE_UNKNOWN,
 ) = range(len(COUNTER_NAMES))
 
 MAX_TYPES = 1 + max(m.type_id for m in BUILT_IN)
@@ -99,6 +106,9 @@ STREAM_DTYPE = np.dtype(
         ("transaction_has_hash", "<i8"),
         ("transaction_logs", "<i8"),
         ("transaction_slots", "<i8"),  # written for its logs
+        ("kept_row", "<i8"),  # row of this call that holds the last log admitted; -1: an earlier call's, as below
+        ("kept_address", "<u8", (3,)),  # its emitter (top, mid, low), once `kept_row` is -1
+        ("kept_fingerprint", "<u8"),  # of its content, likewise
         ("block_hash", "<u8", (4,)),
         ("tx_hash", "<u8", (4,)),
         ("counts", "<i8", (len(COUNTER_NAMES),)),
@@ -213,7 +223,7 @@ class Chain(NamedTuple):
 def new_stream(*, chain_id: int, strict: bool, default_fee: int) -> Array:
     """The state before the first log, (1,) STREAM_DTYPE."""
     stream = np.zeros(1, STREAM_DTYPE)
-    for name in ("header_number", "header_row", "first_block", "block_number", "log_index"):
+    for name in ("header_number", "header_row", "first_block", "block_number", "log_index", "kept_row"):
         stream[name] = -1
     stream["chain_id"], stream["strict"], stream["default_fee"] = chain_id, int(strict), default_fee
     stream["block_flags"] = FLAG_TIME_UNKNOWN

@@ -62,6 +62,16 @@ def _load(typing_context: Any, raw: Any, position: Any) -> Any:
 
 
 @intrinsic
+def _load8(typing_context: Any, raw: Any, position: Any) -> Any:
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        offset = context.cast(builder, args[1], sig.args[1], types.int64)
+        pointer = builder.inttoptr(builder.add(args[0], offset), ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer), ir.IntType(64))
+
+    return types.uint64(types.int64, position), build
+
+
+@intrinsic
 def _swap(typing_context: Any, word: Any) -> Any:
     def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.bswap(args[0])
@@ -77,6 +87,16 @@ def load_le64(raw: Any, position: int) -> Any:
 @overload(load_le64, strict=False)
 def _compiled_load_le64(raw: Any, position: Any) -> Any:
     return lambda raw, position: _load(raw, position)  # type: ignore[call-arg]
+
+
+def load_byte(raw: Any, position: int) -> Any:
+    """The byte at `position`, as u64."""
+    return np.uint64(raw[position])
+
+
+@overload(load_byte, strict=False)
+def _compiled_load_byte(raw: Any, position: Any) -> Any:
+    return lambda raw, position: _load8(raw, position)  # type: ignore[call-arg]
 
 
 def load_be64(raw: Any, position: int) -> Any:

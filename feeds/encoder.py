@@ -56,6 +56,8 @@ _STATUS_ERRORS = {
     es.OUT_OF_RANGE: "block number, log index or transaction index is out of range: check the input",
     es.UNDECODABLE: "block {block} log {index} of a known pool or factory can't be decoded, "
     "and --strict is set",
+    es.CONFLICT: "block {block} log {index} is another log than the one before it at the same place, "
+    "and --strict is set: find out which one is the chain's and remove the other",
 }
 
 
@@ -75,7 +77,7 @@ class Encoder:
     gaps : pairs (first missing block, last missing block)
     factories : V2 factory address -> fee in millionths
     default_v2_fee : fee in millionths of V2 pools of other factories
-    strict : undecodable logs of known pools and factories are errors
+    strict : undecodable logs of known pools and factories are errors, and so are two logs at one place
     files : names for messages, by `rows["file"]`
     removed : what `collect_removed` returned for the same stream, or None
 
@@ -239,7 +241,8 @@ class Encoder:
 
         Raises
         ------
-        InputError : disorder, two hashes at a height, numbers out of range; when strict, an undecodable log.
+        InputError : disorder, two hashes at a height, numbers out of range; when strict, an undecodable log,
+        or another log at the place of the one before.
         RemovedLogsFound : a `removed` row, and the encoder was made without `removed`.
         """
         assert not self._finished, "encode: the stream was finished"

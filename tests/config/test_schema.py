@@ -35,6 +35,7 @@ def test_only_settings_that_change_results_are_semantic():
         "default_v2_fee",
         "arbitrage.enabled",
         "arbitrage.evaluate",
+        "arbitrage.block_time",
         "arbitrage.min_bps",
         "factories.*.fee",
     }
