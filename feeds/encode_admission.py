@@ -1,23 +1,38 @@
 """Which rows of the source become part of the stream, and in what order they must come.
 
 A row is dropped when it is a removal, when a later removal names it, when headers say that its block is not
-the chain's, or when it stands where the log before it stood (`encode_repeats`). What is left must ascend strictly by (block, log
-index), in one block per height; anything else stops the encoder with a status, and Python says which file and
+the chain's, or when it has the place (block, log index) of the row before. What is left ascends strictly by
+place, in one block per height; anything else stops the encoder with a status, and Python says which file and
 position.
+
+Two rows at one place are one log when address, topics and data are equal, and so are the transaction hashes
+where both are known. Else nothing here can tell which is the chain's: the first stands, and the pools of both
+emitters are incomplete from here on. An emitter that nobody registered is marked too, under the id of a
+PoolSeen, since a later replay with more pools may know it. To compare, the number of the last admitted row is
+kept, which costs a store. Its emitter and a fingerprint of its content are computed when they are needed, and
+at the end of a call, when the row goes away; comparing fingerprints in both cases makes the answer
+independent of where batches end. A conflict goes unnoticed with a chance of 2^-64.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from disruptor.feeds.address_map import find
-from disruptor.feeds.columns import HAS_BLOCK_HASH, REMOVED
+from disruptor.feeds.columns import HAS_BLOCK_HASH, HAS_TX_HASH, REMOVED
+from disruptor.feeds.encode_decode import SPECS, find_spec
+from disruptor.feeds.encode_registry import see_pool
 from disruptor.feeds.encode_slots import count, is_before_state, write_incomplete
 from disruptor.feeds.encode_state import (
     BEFORE_STATE,
+    CONFLICT,
     DISORDER,
     DROPPED,
+    DUPLICATE,
     HASHES_ABSENT,
+    LOG_CONFLICTS,
     OK,
     ORPHANED,
     OUT_OF_RANGE,
@@ -27,11 +42,15 @@ from disruptor.feeds.encode_state import (
     REPEATED,
     TWO_HASHES,
 )
-from disruptor.feeds.encode_words import bytes_at, equal_hash, load_address
-from disruptor.handlers.messages import KIND_UNKNOWN, NO_ID, REASON_REMOVED
+from disruptor.feeds.encode_words import S32, bytes_at, equal_hash, load_address, load_be64, load_byte
+from disruptor.feeds.topics import ROLE_POOL
+from disruptor.handlers.messages import KIND_UNKNOWN, NO_ID, REASON_CONFLICT, REASON_REMOVED
 from disruptor.jit import inline
 
 _LARGEST_INDEX = NO_ID - 1
+# Of the fingerprint: any start, and an odd multiplier that spreads low bits upwards.
+_SEED = np.uint64(0x6A09E667F3BCC908)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @inline
@@ -164,3 +183,90 @@ def drop_removal(row: Any, slots: Any, stream: Any, tables: Any, removed: Any) -
         else:
             write_incomplete(slots, stream, pool, REASON_REMOVED, row)
     return DROPPED
+
+
+@inline
+def remember_kept(row: Any, blob: Any, stream: Any) -> None:
+    """Keep of the last log admitted what outlives its row. Mutates `stream`."""
+    kept = stream["kept_address"]
+    kept[0], kept[1], kept[2] = load_address(bytes_at(row["address"]), 0)
+    stream["kept_fingerprint"] = fingerprint(row, blob)
+    stream["kept_row"] = -1
+
+
+@inline
+def drop_repeated(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
+    """Leave out a row at the place of the last log: DROPPED, or CONFLICT when strict. At most three slots.
+
+    The slots belong to the open transaction, that of the log that stands. Mutates `stream`.
+    """
+    if is_same_log(row, blob, stream):
+        count(stream, DUPLICATE, row)
+        return DROPPED
+    count(stream, LOG_CONFLICTS, row)
+    if stream["strict"]:
+        return CONFLICT
+    before, kept = stream["sequence"], stream["kept_address"]
+    first = find(tables.pool_table, kept[0], kept[1], kept[2])
+    second = emitter_pool(row, slots, stream, tables)
+    if first >= 0:
+        mark_conflict(first, row, slots, stream, tables.pools)
+    if second >= 0 and second != first:
+        mark_conflict(second, row, slots, stream, tables.pools)
+    stream["transaction_slots"] += stream["sequence"] - before
+    return DROPPED
+
+
+@inline
+def is_same_log(row: Any, blob: Any, stream: Any) -> Any:
+    """Whether a row is the last log admitted, whose transaction is the open one."""
+    both = row["flags"] & HAS_TX_HASH and stream["transaction_has_hash"]
+    if both and not equal_hash(stream["tx_hash"], bytes_at(row["tx_hash"])):
+        return False
+    return stream["kept_fingerprint"] == fingerprint(row, blob)
+
+
+@inline
+def emitter_pool(row: Any, slots: Any, stream: Any, tables: Any) -> Any:
+    """Pool id of a row's emitter; new where it is unknown and the topic a pool's, else -1. At most one slot."""
+    top, mid, low = load_address(bytes_at(row["address"]), 0)
+    pool = find(tables.pool_table, top, mid, low)
+    if pool >= 0:
+        return pool
+    spec = find_spec(row)
+    if spec < 0 or SPECS[spec]["role"] != ROLE_POOL:
+        return -1
+    return see_pool(slots, stream, tables, top, mid, low)
+
+
+@inline
+def mark_conflict(pool: int, row: Any, slots: Any, stream: Any, pools: Any) -> None:
+    """Write that a pool is incomplete, unless the state given for it holds the place already."""
+    if is_before_state(pools[pool], row):
+        count(stream, BEFORE_STATE, row)
+    else:
+        write_incomplete(slots, stream, pool, REASON_CONFLICT, row)
+
+
+@inline
+def fingerprint(row: Any, blob: Any) -> Any:
+    """64-bit fingerprint of a log's address, topics and data, their lengths included."""
+    topic_count, length = np.int64(row["topic_count"]), np.int64(row["data_length"])
+    found = _SEED ^ np.uint64(topic_count) ^ (np.uint64(length) << S32)
+    for part in load_address(bytes_at(row["address"]), 0):
+        found = mix(found, part)
+    topics, at_data = bytes_at(row["topics"]), row["data_offset"]
+    for k in range(4 * topic_count):
+        found = mix(found, load_be64(topics, 8 * k))
+    for k in range(length >> 3):
+        found = mix(found, load_be64(blob, at_data + 8 * k))
+    for k in range(length & ~7, length):
+        found = mix(found, load_byte(blob, at_data + k))
+    return found
+
+
+@inline
+def mix(found: Any, part: Any) -> Any:
+    """Take one more word into a fingerprint; the product wraps."""
+    product = (found ^ part) * _MULTIPLIER
+    return product ^ (product >> S32)

@@ -2,7 +2,8 @@
 
 Pool logs of unknown emitters are kept under an id of their own (PoolSeen), so that a later replay with more
 pools can use them. One that can't be decoded leaves a mark there, or that replay would take the pool for
-complete; most such logs are of contracts that are no pools, so `strict` lets them pass. Transfers matter only where a registered pool is a party.
+complete; most such logs are of contracts that are no pools, so `strict` lets them pass. Transfers matter only
+where a registered pool is a party.
 """
 
 from __future__ import annotations

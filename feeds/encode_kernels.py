@@ -1,7 +1,7 @@
 """The compiled encoder: what Python calls, once a batch.
 
 One row passes three steps: admission (`encode_admission`), chain structure (`encode_structure`), meaning
-(`encode_events`). A row at the place of the one before goes to `encode_repeats` instead. Before each row there must be room for all the slots that a row can cause, so the output
+(`encode_events`). Before each row there must be room for all the slots that a row can cause, so the output
 does not depend on where a batch or the ring ends.
 
 What is handed down is cheap to hand down: records (a row, a slot, the stream's state) are addresses, and so
@@ -16,10 +16,9 @@ from typing import Any
 
 from disruptor.compile_cache import entry_uncounted
 from disruptor.feeds.address_map import has_room
-from disruptor.feeds.encode_admission import admit, check_order, is_plain
+from disruptor.feeds.encode_admission import admit, check_order, drop_repeated, is_plain, remember_kept
 from disruptor.feeds.encode_events import encode_meaning, register_creation
 from disruptor.feeds.encode_registry import register
-from disruptor.feeds.encode_repeats import drop_repeated, remember_kept
 from disruptor.feeds.encode_state import (
     DROPPED,
     GROW,

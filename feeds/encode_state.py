@@ -106,7 +106,7 @@ STREAM_DTYPE = np.dtype(
         ("transaction_has_hash", "<i8"),
         ("transaction_logs", "<i8"),
         ("transaction_slots", "<i8"),  # written for its logs
-        ("kept_row", "<i8"),  # row of this call that holds the last log admitted; -1: an earlier call's, as below
+        ("kept_row", "<i8"),  # of this call, with the last log admitted; -1: see the next two
         ("kept_address", "<u8", (3,)),  # its emitter (top, mid, low), once `kept_row` is -1
         ("kept_fingerprint", "<u8"),  # of its content, likewise
         ("block_hash", "<u8", (4,)),

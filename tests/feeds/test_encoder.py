@@ -203,7 +203,7 @@ def test_an_unknown_emitter_is_seen_once_and_its_logs_are_kept():
     assert only(slots, "PoolRegistered")[0]["flags"] == 0  # it lived before: no birth
 
 
-def test_malformed_logs_are_ignored_from_strangers_and_mark_known_pools():
+def test_malformed_logs_mark_their_pools_and_stop_strict_runs_where_the_pool_is_known():
     bad = [TOPICS["UniswapV2Sync", V2]]
     logs = [
         log(1, 0, STRANGER, bad, [1]),
@@ -213,9 +213,11 @@ def test_malformed_logs_are_ignored_from_strangers_and_mark_known_pools():
     ]
     slots, encoder = run(logs)
     assert [(s["pool"], s["reason"]) for s in only(slots, "PoolIncomplete")] == [
-        (0, m.REASON_UNDECODABLE)
-    ] * 2
-    assert encoder.warnings == {"undecodable_logs": 2} and encoder.counts["ignored_logs"] == 1
+        (pool, m.REASON_UNDECODABLE) for pool in (0, 1, 1)
+    ]
+    assert [(s["pool"], s["address"]) for s in only(slots, "PoolSeen")] == [(0, STRANGER)]
+    assert encoder.warnings == {"undecodable_logs": 2, "undecodable_unknown": 1}
+    assert encoder.counts["ignored_logs"] == 0
     with pytest.raises(InputError, match=r"logs.jsonl:3: .*--strict"):
         run(logs, strict=True)
 
@@ -405,4 +407,4 @@ def test_slots_are_the_same_bytes_compiled_or_not():
     slots, encoder = ring(), Encoder(chain_id=5)
     encoder.encode(batch(stream()), 0, slots, CAPACITY - 1, CAPACITY)
     digest = hashlib.sha256(slots[: encoder.next_sequence].tobytes()).hexdigest()
-    assert digest == "b988aa0a5d9125b586a024ef2b046978d0f077775930b4ad8f22547dca5bdb78"
+    assert digest == "00c3b3a100fef1ef11cb633fbe7e28e6ce2790ad13be3e541bb10410929d18e1"
