@@ -67,7 +67,7 @@ StateOut = Annotated[
     str | None,
     typer.Option("--state-out", metavar="FILE", help="Write the state, one JSON line a pool."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files of --out and --state-out that exist.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files of --out that exist.")]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show the traceback of an error.", callback=_remember_debug, is_eager=True),

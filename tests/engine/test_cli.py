@@ -241,13 +241,18 @@ def test_bad_usage_is_one_or_two_lines_and_exit_code_2(engine, invoke, words, pa
 
 
 def test_an_existing_output_is_kept_unless_forced(engine, invoke):
-    for option in ("--out", "--state-out"):
-        target = Path("kept.jsonl")
-        target.write_text("precious")
-        assert "exists already: add --force" in _one_error(invoke("replay", "a", option, str(target)))
-        assert target.read_text() == "precious"
+    target = Path("kept.jsonl")
+    target.write_text("precious")
+    assert "exists already: add --force" in _one_error(invoke("replay", "a", "--out", str(target)))
+    assert target.read_text() == "precious"
     assert invoke("replay", "a", "--out", "kept.jsonl", "--force").exit_code == 0
     assert Path("kept.jsonl").read_text() != "precious"
+
+
+def test_an_earlier_state_is_replaced(engine, invoke):
+    Path("state.jsonl").write_text("earlier")
+    assert invoke("replay", "a", "--state-out", "state.jsonl").exit_code == 0
+    assert engine.request.state_out == "state.jsonl"
 
 
 def test_scan_prints_the_table(engine, invoke):
