@@ -251,6 +251,7 @@ def test_links_to_decisions_resolve() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_the_readmes_import_gives_the_keys_on_the_page(tmp_path: Path) -> None:
     words = next(w for w in command_lines(ROOT / "README.md") if w[1] == "import")[1:]
     journal = words[words.index("--journal") + 1]
@@ -263,6 +264,7 @@ def test_the_readmes_import_gives_the_keys_on_the_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_the_readme_shows_what_replay_prints() -> None:
     shown, printed = _run_from_readme("replay")
     # How fast it was, how memory was had and how the code was written differ; what came out does not.

@@ -124,6 +124,7 @@ EVENT_TOPICS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "last"), [(70, 90), (80, 85), (65, 65), (1, 90)])
+@pytest.mark.compiled
 def test_outputs_within_bounds_are_the_slice_of_all(first, last):
     whole, part = example(), example(from_block=first, to_block=last)
     expected = [row for row in whole.sink.rows if first <= row["block"] <= last]
@@ -145,6 +146,7 @@ def test_bounds_in_sequences_are_inclusive():
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_a_lower_bound_behind_the_end_counts_nothing_and_keeps_the_state():
     part = example(from_block=LAST, to_block=LAST)
     whole = example()

@@ -17,6 +17,7 @@ V3 = (V2 - {"reserve0", "reserve1"}) | {"sqrt_price_x96", "tick", "liquidity", "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [70, 300])
+@pytest.mark.compiled
 def test_state_and_the_rest_of_the_stream_end_where_the_whole_ends(
     half: int, tmp_path: Path, lane: str
 ) -> None:
