@@ -15,8 +15,8 @@ import hashlib
 import importlib
 import sys
 import types
-from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -288,27 +288,10 @@ def _ensure_importable(name: str) -> None:
 
 def load_user_module(path: str) -> types.ModuleType:
     """Import a user's handler file under a name that hashes its path; its folder is importable for its own imports."""
-    import importlib.util
-    from pathlib import Path
-
     file = Path(path).resolve()
     name = "disruptor_user_" + hashlib.sha256(str(file).encode()).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def settings_text(values: Iterable[tuple[str, Any]]) -> list[str]:
-    """Settings as identity parts."""
-    return [f"setting {name}={value!r}" for name, value in sorted(values)]
+    return compile_cache.import_file(name, file)

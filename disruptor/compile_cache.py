@@ -82,6 +82,11 @@ def load_generated(stem: str, key: str, source: str) -> types.ModuleType:
             file.write(source)
         os.replace(temporary, path)
         prune(folder)
+    return import_file(name, path)
+
+
+def import_file(name: str, path: Path) -> types.ModuleType:
+    """Import a file as the module `name`; a failed import leaves no trace."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

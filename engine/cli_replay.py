@@ -119,8 +119,7 @@ def scan(
     settings = options.settings_of(profile, "scan", sets)
     if not settings.arbitrage.enabled:
         raise SettingError("arbitrage.enabled: expected true for scan: it shows nothing else")
-    names = split_types(types, out)
-    known = load_token_list(tokens)
+    names, known = split_types(types, out), load_token_list(tokens)
     ranking = Ranking(
         top=top,
         sort_by=sort_by.value,
