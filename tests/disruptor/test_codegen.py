@@ -14,7 +14,7 @@ from numba.core.errors import TypingError
 
 from disruptor import compile_cache
 from disruptor.access import row
-from disruptor.codegen import generate, load_user_module, settings_text
+from disruptor.codegen import generate, load_user_module
 from disruptor.errors import DefinitionError
 from disruptor.handler import handler
 from disruptor.handler_set import HandlerSet
@@ -172,10 +172,6 @@ def test_users_file_that_fails_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
         load_user_module(str(tmp_path / "broken.py"))
     assert not [name for name in set(sys.modules) - before if name.startswith("disruptor_user_")]
 
-
-def test_settings_become_identity_parts_in_one_order() -> None:
-    assert settings_text([("b", 1), ("a", "x")]) == settings_text([("a", "x"), ("b", 1)])
-    assert settings_text([("a", 1)]) != settings_text([("a", "1")])
 
 
 def test_handler_whose_name_means_another_is_refused() -> None:
