@@ -1,6 +1,7 @@
 """Progress on stderr: how far, how fast, how long still. Where stderr is no terminal there is none at all.
 
-The runner reports once per batch; rich draws a few times a second, so the reports cost nothing that shows.
+The first run of a handler set compiles for some seconds: the line says so. The runner reports once per batch; rich
+draws a few times a second, so the reports cost nothing that shows.
 """
 
 from __future__ import annotations
@@ -37,10 +38,19 @@ def progress_on_stderr(title: str) -> Iterator[Progress | None]:
         task = bar.add_task(title, total=None, rate="")
 
         def report(update: ProgressUpdate) -> None:
-            elapsed = bar.tasks[0].elapsed or 0.0
-            bar.update(task, completed=update.done, total=update.total, rate=rate_text(update, elapsed))
+            rate = rate_text(update, bar.tasks[0].elapsed or 0.0)
+            bar.update(task, description=title, completed=update.done, total=update.total, rate=rate)
 
-        yield report
+        def say_compiling(what: str) -> None:
+            bar.update(task, description=f"compiling {what}, once")
+
+        from disruptor import compile_cache
+
+        compile_cache.on_compile.append(say_compiling)
+        try:
+            yield report
+        finally:
+            compile_cache.on_compile.remove(say_compiling)
 
 
 def rate_text(update: ProgressUpdate, elapsed_s: float) -> str:
