@@ -173,7 +173,6 @@ def test_users_file_that_fails_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
     assert not [name for name in set(sys.modules) - before if name.startswith("disruptor_user_")]
 
 
-
 def test_handler_whose_name_means_another_is_refused() -> None:
     def shadowed() -> Callable[..., None]:
         def add(state, event, out):
