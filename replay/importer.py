@@ -10,7 +10,7 @@ from disruptor import __version__, compile_cache
 from disruptor.handlers.messages import BUILT_IN
 from disruptor.journal.writer import JournalWriter
 from disruptor.replay.events import Inputs, LogEvents, RemovedLogsFound
-from disruptor.replay.program import Memory
+from disruptor.replay.program import Memory, pin
 from disruptor.replay.request import Progress, ProgressUpdate
 from disruptor.replay.settings import RunSettings
 
@@ -55,6 +55,8 @@ def import_logs(
     InputError, JournalError : the journal stays marked unfinished, and says how to go on.
     """
     began = time.perf_counter()
+    if settings.cpu_cores:
+        pin(settings.cpu_cores)
     inputs = Inputs(tuple(sources), tuple(pools), tuple(blocks), sort, strict)
     events = LogEvents(inputs, settings, Memory(settings))
     while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import types
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -74,6 +75,14 @@ class Memory:
             "locked": all(p.locked for p in self.obtained),
             "numa_node": self.policy.numa_node,
         }
+
+
+def pin(cores: tuple[int, ...]) -> None:
+    """Bind this process to the given cores."""
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:
+        raise SettingError(f"cpu_cores: can't pin to {list(cores)}: {error.strerror}") from None
 
 
 def load_handlers(names: Sequence[str]) -> tuple[list[Handler], list[types.ModuleType]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from disruptor import compile_cache
-from disruptor.errors import SettingError
 from disruptor.handlers.messages import BUILT_IN
 from disruptor.journal.writer import JournalWriter
 from disruptor.processor import Processor
@@ -30,6 +28,7 @@ from disruptor.replay.program import (
     build_processor,
     code_identity,
     load_handlers,
+    pin,
 )
 from disruptor.replay.request import OutputSink, Progress, ProgressUpdate, ReplayRequest, choose_types
 from disruptor.replay.settings import RunSettings
@@ -153,14 +152,6 @@ def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, 
         "seconds": round(time.perf_counter() - began, 3),
         "cache": str(compile_cache.cache_folder()),
     }
-
-
-def pin(cores: tuple[int, ...]) -> None:
-    """Bind this process to the given cores."""
-    try:
-        os.sched_setaffinity(0, cores)
-    except OSError as error:
-        raise SettingError(f"cpu_cores: can't pin to {list(cores)}: {error.strerror}") from None
 
 
 class _Session:
