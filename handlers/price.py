@@ -29,7 +29,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from disruptor.handlers.fixed_point import (
+from disruptor.handlers.word_math import (
     MAX64,
     ONE,
     ZERO,

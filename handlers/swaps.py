@@ -14,7 +14,6 @@ import numpy as np
 from disruptor.access import assign, read, row
 from disruptor.emit import emit
 from disruptor.handler import handler
-from disruptor.handlers.fixed_point import negate128
 from disruptor.handlers.messages import (
     FLAG_AMOUNT_OVERFLOW,
     FLAG_GAS_PRICE_UNKNOWN,
@@ -26,6 +25,7 @@ from disruptor.handlers.messages import (
     UniswapV2Swap,
     UniswapV3Swap,
 )
+from disruptor.handlers.word_math import negate128
 from disruptor.handlers.words import less128, sub128
 from disruptor.jit import jit
 from disruptor.message import u64

@@ -15,7 +15,6 @@ import numpy as np
 
 from disruptor.access import assign, claim_id, insert, read, remove, row
 from disruptor.handler import handler
-from disruptor.handlers.fixed_point import add_delta128, add_signed128, negate128
 from disruptor.handlers.messages import (
     FLAG_BORN,
     KIND_UNISWAP_V2,
@@ -50,6 +49,7 @@ from disruptor.handlers.pools import (
     tokens,
 )
 from disruptor.handlers.price import float_price_v2, float_price_v3
+from disruptor.handlers.word_math import add_delta128, add_signed128, negate128
 from disruptor.jit import jit
 from disruptor.status import OK
 

@@ -8,7 +8,7 @@ Each function has two bodies with one meaning. Called from Python, or with the J
 on Python integers. In compiled code `_lower` replaces it by one operation on an integer of 64 to 320 bits,
 which LLVM turns into the carry chain that one would write by hand (add/adc, mul, shld). Division is missing
 on purpose: LLVM expands a wide `udiv` to a loop over bits, or to a libgcc call that is not linked, so
-`fixed_point` divides by words.
+`word_math` divides by words.
 
 No function raises, allocates or keeps state, and all are defined for every argument.
 """

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from disruptor.handlers import fixed_point as fp
+from disruptor.handlers import word_math as fp
 from disruptor.jit import jit
 from disruptor.status import OK
 
