@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from disruptor.handlers.messages import BlockStart
-from disruptor.message import header_dtype
 from disruptor.replay.request import ReplayRequest
-from disruptor.replay.slots import Run
+from disruptor.replay.slots import Run, block_starts, cut
 
 
 class Part(NamedTuple):
@@ -49,15 +47,12 @@ class Bounds:
             begin, end = self._by_block(run, begin, end)
         begin = min(begin, end)
         if begin > run.first:
-            yield Part(_cut(run, run.first, begin), False)
+            yield Part(cut(run, run.first, begin), False)
         if end > begin:
-            yield Part(_cut(run, begin, end), True)
+            yield Part(cut(run, begin, end), True)
 
     def _by_block(self, run: Run, begin: int, end: int) -> tuple[int, int]:
-        slots = run.slots.reshape(-1)
-        size = run.slots.shape[1]
-        starts = np.flatnonzero(slots.view(header_dtype(size))["type_id"] == BlockStart.type_id)
-        numbers = slots.view(BlockStart.slot_dtype(size))["number"][starts].astype(np.int64)
+        starts, numbers = block_starts(run)
         if not self._started:
             assert self._from_block is not None
             reached = np.flatnonzero(numbers >= self._from_block)
@@ -69,7 +64,3 @@ class Bounds:
                 end = min(end, run.first + int(starts[beyond[0]]))
                 self.ended = True
         return begin, end
-
-
-def _cut(run: Run, begin: int, end: int) -> Run:
-    return Run(run.slots[begin - run.first : end - run.first], begin)

@@ -13,12 +13,11 @@ from disruptor.handlers.messages import (
     FLAG_OPENING,
     ArbitrageCandidate,
     ArbitrageOpportunity,
-    BlockStart,
     TransactionEnd,
 )
 from disruptor.message import HEADER_SIZE, MAX_TYPE_ID, MessageType, header_dtype
 from disruptor.replay.request import OutputContext, OutputSink
-from disruptor.replay.slots import Run
+from disruptor.replay.slots import Run, block_starts
 
 _FIRST_LOG_TYPE, _LAST_LOG_TYPE = 20, 39
 _REGISTERED = 11
@@ -122,9 +121,7 @@ class _Origin:
         self._slots = run.slots
         headers = run.slots.reshape(-1).view(header_dtype(run.slots.shape[1]))
         self._types = headers["type_id"]
-        starts = np.flatnonzero(self._types == BlockStart.type_id)
-        numbers = run.slots.reshape(-1).view(BlockStart.slot_dtype(run.slots.shape[1]))["number"][starts]
-        self._starts = starts
+        self._starts, numbers = block_starts(run)
         self._blocks = np.concatenate([np.array([block], np.uint64), numbers.astype(np.uint64)])
 
     def context(self, message: MessageType, cause: npt.NDArray[Any], extra: dict[str, Any]) -> OutputContext:
@@ -147,11 +144,8 @@ class _Origin:
 
 def last_block(run: Run, block: int) -> int:
     """The block that is open at the end of a run."""
-    headers = run.slots.reshape(-1).view(header_dtype(run.slots.shape[1]))
-    starts = np.flatnonzero(headers["type_id"] == BlockStart.type_id)
-    if not len(starts):
-        return block
-    return int(run.slots.reshape(-1).view(BlockStart.slot_dtype(run.slots.shape[1]))["number"][starts[-1]])
+    _, numbers = block_starts(run)
+    return int(numbers[-1]) if len(numbers) else block
 
 
 __all__ = ["Collector", "last_block"]

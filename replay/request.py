@@ -1,4 +1,4 @@
-"""What a replay is asked to do, and the two ways in which it reports while it runs: progress and outputs.
+"""What a run is asked to do, and the two ways in which it reports while it runs: progress and outputs.
 
 The runner hands outputs on in batches, one message type a call, as structured arrays over the output slots:
 nothing here is per record. The order of calls is
@@ -32,15 +32,16 @@ PoolAddress = Callable[[int], bytes | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayRequest:
-    """One replay. Bounds are inclusive; `from_*` limits outputs and counts, never the state.
+class RunRequest:
+    """A stream, and what it is read and run with.
 
     Attributes
     ----------
     sources : recorded logs, or one journal directory
     handlers : users' handler files or module names, run after the built-in handlers in this order
     pools, blocks : files with pools and with block headers
-    types : names of the message types to write to the sink; None writes all
+    sort : accept logs in disorder
+    strict : what would be a counted warning is an error
     """
 
     sources: tuple[str, ...]
@@ -48,13 +49,24 @@ class ReplayRequest:
     handlers: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    sort: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayRequest(RunRequest):
+    """One replay. Bounds are inclusive; `from_*` limits outputs and counts, never the state.
+
+    Attributes
+    ----------
+    types : names of the message types to write to the sink; None writes all
+    """
+
     from_block: int | None = None
     to_block: int | None = None
     from_seq: int | None = None
     to_seq: int | None = None
     write_journal: str | None = None
-    sort: bool = False
-    strict: bool = False
     state_out: str | None = None
     types: tuple[str, ...] | None = None
 

@@ -10,15 +10,7 @@ from typing import Any
 from disruptor import compile_cache
 from disruptor.handlers.messages import BUILT_IN
 from disruptor.journal.writer import JournalWriter
-from disruptor.processor import Processor
 from disruptor.replay.bounds import Bounds
-from disruptor.replay.events import (
-    EventSource,
-    Inputs,
-    LogEvents,
-    RemovedLogsFound,
-    open_events,
-)
 from disruptor.replay.importer import journal_facts
 from disruptor.replay.outputs import Collector, last_block
 from disruptor.replay.program import (
@@ -28,15 +20,14 @@ from disruptor.replay.program import (
     build_processor,
     code_identity,
     load_handlers,
-    pin,
 )
-from disruptor.replay.request import OutputSink, Progress, ProgressUpdate, ReplayRequest, choose_types
+from disruptor.replay.request import OutputSink, Progress, ReplayRequest, choose_types
+from disruptor.replay.session import Session, handlers_of, run_session
 from disruptor.replay.settings import RunSettings
 from disruptor.replay.slots import Run
 from disruptor.replay.state_out import write_state
 
 _COUNTED = tuple(m.name for m in INPUTS if m.counted)
-_PROGRESS_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,33 +90,19 @@ def run(
     ------
     DisruptorError : whatever can be wrong with input, settings, capacities or handlers; nothing half-written stays.
     """
-    settings, began = request.settings, time.perf_counter()
-    if settings.cpu_cores:
-        pin(settings.cpu_cores)
-    user_handlers, _ = load_handlers(request.handlers)
-    inputs = Inputs(request.sources, request.pools, request.blocks, request.sort, request.strict)
-    memory = Memory(settings)
-    events = open_events(inputs, settings, memory)
-    handlers = build_handler_set(settings, user_handlers)
-    restart = False
-    while True:
-        processor = build_processor(handlers, settings, memory.allocate)
-        processor.compile()
+    began = time.perf_counter()
+    handlers = handlers_of(request)
+
+    def attempt(session: Session) -> _Replay:
         types = choose_types(request.types, handlers.outputs)
-        collector = Collector(handlers.outputs, sink, types)
-        session = _Session(request, events, processor, collector, progress, restart)
         if sink is not None:
             sink.open(types, session.pool_address)
-        try:
-            session.run()
-            break
-        except RemovedLogsFound:
-            assert isinstance(events, LogEvents)
-            restart = True
-            memory = Memory(settings)
-            events = events.with_removed(memory)
-    identity = code_identity(handlers, settings.semantic())
-    return session.result(identity, began, memory.report())
+        replay = _Replay(request, session, Collector(handlers.outputs, sink, types))
+        replay.run()
+        return replay
+
+    replay = run_session(request, handlers, attempt, progress)
+    return replay.result(code_identity(handlers, request.settings.semantic()), began)
 
 
 def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -154,20 +131,12 @@ def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, 
     }
 
 
-class _Session:
-    """One pass over the events."""
+class _Replay:
+    """One pass over the events, and what is said about it."""
 
-    def __init__(
-        self,
-        request: ReplayRequest,
-        events: EventSource,
-        processor: Processor,
-        collector: Collector,
-        progress: Progress | None,
-        restart: bool,
-    ) -> None:
-        self._request, self._events, self._processor, self._collector = request, events, processor, collector
-        self._progress, self._told, self._restart = progress, 0.0, restart
+    def __init__(self, request: ReplayRequest, session: Session, collector: Collector) -> None:
+        self._request, self._session, self._collector = request, session, collector
+        self._events, self._processor = session.events, session.processor
         self._bounds = Bounds(request)
         self._muted: dict[str, int] = {}
         self._first, self._last, self._seconds = -1, -1, 0.0
@@ -181,7 +150,7 @@ class _Session:
             self._writer = JournalWriter(
                 self._request.write_journal,
                 messages=BUILT_IN,
-                restart=self._restart,
+                restart=self._session.restarted,
                 **journal_facts(settings, self._events.chain_id),
             )
             with self._writer:
@@ -203,44 +172,27 @@ class _Session:
     def _run_all(self) -> None:
         block = 0
         needs_block = self._collector.has_sink
-        with closing(self._events.runs()) as runs:
+        with closing(self._session.runs()) as runs:
             for run_ in runs:
                 for part in self._bounds.parts(run_):
                     self._process(part.run, counted=part.counted, block=block)
                     if needs_block:
                         block = last_block(part.run, block)
-                self._tell()
                 if self._bounds.ended:
                     break
 
     def _process(self, part: Run, *, counted: bool, block: int) -> None:
-        end = part.first + len(part.slots)
         if counted and self._first < 0:
             self._first, self._muted = part.first, self._processor.counts()
         self._collector.enabled = counted
-        if self._processor.next_sequence != part.first:
-            self._processor.start_at(part.first)
-        self._processor.process(part.slots, part.first, end, self._collector.consume, base=part.first)
+        self._session.process(part, self._collector.consume)
         if counted:
             self._collector.end_run(part, block)
-            self._last = end - 1
+            self._last = part.first + len(part.slots) - 1
         if self._writer is not None:
             self._writer.append(part.slots, part.first)
 
-    def _tell(self) -> None:
-        now = time.monotonic()
-        if self._progress is not None and now - self._told >= _PROGRESS_SECONDS:
-            self._told = now
-            done, total, unit = self._events.progress()
-            self._progress(ProgressUpdate(done, total, unit, self._processor.next_sequence))
-
-    def pool_address(self, pool: int) -> bytes | None:
-        """Address of an interned pool."""
-        rows = self._processor.state.arrays["pool_directory"].rows
-        address = rows[pool]["address"] if 0 <= pool < len(rows) - 1 else None
-        return address.tobytes() if address is not None and address.any() else None
-
-    def result(self, identity: str, began: float, pages: dict[str, Any]) -> ReplayResult:
+    def result(self, identity: str, began: float) -> ReplayResult:
         """Everything that is said about the run, which began at `began` on the clock of `time.perf_counter`."""
         state_digest = self._processor.state.digest()
         processor, collector = self._processor, self._collector
@@ -260,7 +212,7 @@ class _Session:
             state_digest=state_digest,
             output_digest=collector.digest,
             code_identity=identity,
-            pages=pages,
+            pages=self._session.memory.report(),
             warnings=self._warnings(counts),
             slots=self._last - self._first + 1 if self._first >= 0 else 0,
             pairs_evaluated=int(cursor.rows[0]["pairs_evaluated"]) if cursor else 0,

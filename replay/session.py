@@ -1,0 +1,107 @@
+"""One pass of a source's events through a processor: what replays and quotes have in common.
+
+A stream of recorded logs may turn out, after part of it was processed, to hold a `removed` row that takes back an
+earlier log. The pass is void then: `run_session` makes a new session that knows all removals, and asks for the pass
+once more. So a pass must not tell anybody anything that it can't take back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import TypeVar
+
+from disruptor.feeds.encoder import RemovedLogsFound
+from disruptor.handler_set import HandlerSet
+from disruptor.processor import OutputConsumer, Processor
+from disruptor.replay.events import EventSource, Inputs, LogEvents, open_events
+from disruptor.replay.program import Memory, build_handler_set, build_processor, load_handlers, pin
+from disruptor.replay.request import Progress, ProgressUpdate, RunRequest
+from disruptor.replay.slots import Run
+
+_PROGRESS_SECONDS = 0.1
+T = TypeVar("T")
+
+
+class Session:
+    """A processor that has processed nothing yet, and the events for it.
+
+    Attributes
+    ----------
+    events, processor, memory : the parts
+    restarted : whether an earlier session over the same stream had to be given up
+    """
+
+    def __init__(
+        self, events: EventSource, processor: Processor, memory: Memory, progress: Progress | None
+    ) -> None:
+        self.events, self.processor, self.memory = events, processor, memory
+        self.restarted = False
+        self._progress, self._told = progress, 0.0
+
+    def runs(self) -> Generator[Run]:
+        """The events run by run; `process` each before the next is asked for. Tells progress."""
+        with closing(self.events.runs()) as runs:
+            for run in runs:
+                yield run
+                self._tell()
+
+    def process(self, part: Run, consume: OutputConsumer) -> None:
+        """Process the events that follow those processed so far."""
+        end = part.first + len(part.slots)
+        if self.processor.next_sequence != part.first:
+            self.processor.start_at(part.first)
+        self.processor.process(part.slots, part.first, end, consume, base=part.first)
+
+    def pool_address(self, pool: int) -> bytes | None:
+        """Address of an interned pool."""
+        rows = self.processor.state.arrays["pool_directory"].rows
+        address = rows[pool]["address"] if 0 <= pool < len(rows) - 1 else None
+        return address.tobytes() if address is not None and address.any() else None
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self._progress is not None and now - self._told >= _PROGRESS_SECONDS:
+            self._told = now
+            done, total, unit = self.events.progress()
+            self._progress(ProgressUpdate(done, total, unit, self.processor.next_sequence))
+
+
+def handlers_of(request: RunRequest) -> HandlerSet:
+    """The handlers that a request's settings and modules make. Pins the process first, as the settings say."""
+    if request.settings.cpu_cores:
+        pin(request.settings.cpu_cores)
+    user_handlers, _ = load_handlers(request.handlers)
+    return build_handler_set(request.settings, user_handlers)
+
+
+def run_session(
+    request: RunRequest, handlers: HandlerSet, attempt: Callable[[Session], T], progress: Progress | None
+) -> T:
+    """Open a request's stream and make one pass over it.
+
+    Parameters
+    ----------
+    attempt : makes the pass; called once more with a new session if the stream takes back logs
+    progress : called a few times a second
+
+    Raises
+    ------
+    DisruptorError : whatever can be wrong with input, settings, capacities or handlers.
+    """
+    inputs = Inputs(request.sources, request.pools, request.blocks, request.sort, request.strict)
+    settings, memory = request.settings, Memory(request.settings)
+    events = open_events(inputs, settings, memory)
+    restarted = False
+    while True:
+        processor = build_processor(handlers, settings, memory.allocate)
+        processor.compile()
+        session = Session(events, processor, memory, progress)
+        session.restarted = restarted
+        try:
+            return attempt(session)
+        except RemovedLogsFound:
+            assert isinstance(events, LogEvents) and not restarted
+            memory = Memory(settings)
+            events, restarted = events.with_removed(memory), True
