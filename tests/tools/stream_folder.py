@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.tools.node import Node
 
+STREAMS = Path(__file__).resolve().parents[1] / "streams"
 _SPAN = 200  # blocks a request for logs covers
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "pb": 0}]
 

@@ -23,12 +23,11 @@ from typing import Any
 
 from tests.tools.contracts import Workshop, reason
 from tests.tools.node import Log, Node
-from tests.tools.stream_folder import pack, write_chain, write_lines
+from tests.tools.stream_folder import STREAMS, pack, write_chain, write_lines
 from tests.tools.v3_actions import Action, Planner
 from tests.tools.v3_market import Market, Pool, as_json
 from tests.tools.v3_quotes import birth_quotes, quotes_now
 
-STREAMS = Path(__file__).resolve().parents[1] / "streams"
 SNAPSHOTS, QUOTED_BLOCKS = 4, 30
 #: The log that each call leaves; a growth that grows nothing leaves none.
 EVENTS = {
