@@ -19,7 +19,7 @@ from disruptor.errors import CapacityError, DisruptorError, HandlerError
 from disruptor.handler_set import HandlerSet
 from disruptor.jit import JIT_DISABLED
 from disruptor.message import DEFAULT_SLOT_SIZE, header_dtype
-from disruptor.references import DESCRIPTOR_WORDS, OUT_CELL_DTYPE
+from disruptor.references import DESCRIPTOR_WORDS, OUT_CELL_DTYPE, describe_tables
 from disruptor.state import State
 from disruptor.status import IDLE, RING_FULL, STOPPED, TABLE_FULL, describe
 
@@ -79,7 +79,9 @@ class Processor:
         self._cells = tuple(np.zeros(size, np.int64) for size in sizes)
         self._cells[0][0], self._cells[1][0] = _FAR, -1
         self._counts = np.zeros(len(handlers.inputs) + 1, np.int64)
-        self._tables = _describe_tables(self.state, self._outputs.fault)
+        self._tables = describe_tables(
+            [self.state.arrays[t.name] for t in self.state.tables], self._outputs.fault
+        )
         self._failure: DisruptorError | None = None
         self._types = _InputTypes(handlers, slot_size)
         self._kernel: Callable[..., Any] | None = None
@@ -219,16 +221,6 @@ class _InputTypes:
             flat = flat.view()
             flat.flags.writeable = False
         return tuple(flat.view(dtype) for dtype in self._dtypes)
-
-
-def _describe_tables(state: State, fault: npt.NDArray[np.int64]) -> Any:
-    """The loop's `tables` argument: (n, 8) uint64 descriptors, or with the JIT off the arrays themselves."""
-    if JIT_DISABLED:
-        return tuple(part for t in state.tables for part in (*state.arrays[t.name], fault))
-    descriptors = np.zeros((max(1, len(state.tables)), DESCRIPTOR_WORDS), np.uint64)
-    for row, table in zip(descriptors, state.tables, strict=False):
-        row[:5] = [part.ctypes.data for part in (*state.arrays[table.name], fault)]
-    return descriptors.reshape(-1)
 
 
 class _OutputRing:

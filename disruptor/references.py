@@ -16,18 +16,21 @@ tests may be given those too.
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.imputils import lower_constant, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import models, overload, register_model, typeof_impl
 
+from disruptor.jit import JIT_DISABLED
 from disruptor.message import TYPE_ID_OFFSET, MessageType
-from disruptor.table import BUCKET_DTYPE, META_DTYPE, Table
+from disruptor.table import BUCKET_DTYPE, META_DTYPE, Table, TableArrays
 from disruptor.views import CheckedView, PlainView, ReadOnlyView
 
 #: Called from kernels with one argument less than Python's type checker would see.
@@ -183,6 +186,19 @@ def element(table: TableRef, word: int) -> Any:
     """Record type of one element of a table's array."""
     dtype = {ROWS: table.declaration[0].dtype, META: META_DTYPE, BUCKETS: BUCKET_DTYPE}
     return numba.from_dtype(dtype.get(word, LINK_DTYPE if word == LINKS else FAULT_DTYPE))
+
+
+def describe_tables(tables: Sequence[TableArrays], fault: npt.NDArray[np.int64]) -> Any:
+    """What `bind_state` takes: (8 n,) uint64 descriptors, or with the JIT off the arrays themselves.
+
+    The descriptors hold addresses: the caller keeps tables and `fault` alive.
+    """
+    if JIT_DISABLED:
+        return tuple(part for table in tables for part in (*table, fault))
+    descriptors = np.zeros((max(1, len(tables)), DESCRIPTOR_WORDS), np.uint64)
+    for row, table in zip(descriptors, tables, strict=False):
+        row[:5] = [part.ctypes.data for part in (*table, fault)]
+    return descriptors.reshape(-1)
 
 
 def bind_state(layout: StateLayout, tables: Any) -> Any:
