@@ -6,90 +6,87 @@ allocates or keeps state, and all are defined for every argument. Kernels read l
 
     product = mul_wide(liquidity << 96, sub(upper, lower))
 
+Functions named for U256 and U512 take the other widths too where that makes sense: words (uint64), U128, U256, U512.
 Signed numbers are two's complement in the same types, as the chain stores them. Division, and arithmetic that reports
 what does not fit, are in `disruptor.handlers.fixed_point`.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, SupportsInt, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba.core import types
 
 from disruptor.handlers.wide_code import (
-    WIDE256,
-    WIDE512,
     add_ir,
-    as_count,
-    as_float,
-    as_word,
-    between,
     bit_length_ir,
+    choose_ir,
     compare_ir,
     comparison,
+    double_width,
+    extend_ir,
     from_field,
     from_integer,
     from_words,
+    funnel,
+    funnel_ir,
+    half_width,
     high_ir,
-    integer_ir,
-    join_ir,
     load_ir,
+    low_ir,
     mul_ir,
     mul_wide_ir,
     negate_ir,
+    pair_ir,
     same_width,
+    selection,
     split_ir,
     store_ir,
     sub_ir,
+    to_count,
     to_f64_ir,
     to_field,
-    truncate_ir,
-    widen_ir,
+    to_float,
+    to_word,
+    to_words,
 )
-from disruptor.handlers.wide_type import U256, U512, WideInt, lowered
+from disruptor.handlers.wide_type import U128 as U128
+from disruptor.handlers.wide_type import U256 as U256
+from disruptor.handlers.wide_type import U512 as U512
+from disruptor.handlers.wide_type import lowered, of_width, width
 
-W = TypeVar("W", bound=WideInt)
+W = TypeVar("W", bound=SupportsInt)
 Limbs = npt.NDArray[np.uint64]
 Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
-
-
-def _width_of(value: W) -> type[W]:
-    """The class of a wide integer; a plain Python integer counts as a U256."""
-    return type(value) if isinstance(value, WideInt) else U256
-
-
-def _signed(value: WideInt) -> int:
-    bits = _width_of(value).bits
-    return int(value) - (int(value) >> (bits - 1) << bits)
 
 
 # --- in and out ---------------------------------------------------------------------------------------------
 
 
-@lowered(from_integer, integer_ir)
-def u256(value: int) -> U256:
+@lowered(from_integer, extend_ir)
+def u256(value: SupportsInt) -> U256:
     """A machine integer (any width, signed or not) as a U256; a negative one as two's complement."""
     return U256(int(value))
 
 
-@lowered(from_words, join_ir)
+@lowered(from_words, pair_ir)
 def join256(w3: np.uint64, w2: np.uint64, w1: np.uint64, w0: np.uint64) -> U256:
     """Four 64-bit words, most significant first, as a U256."""
     return U256(int(w3) << 192 | int(w2) << 128 | int(w1) << 64 | int(w0))
 
 
-@lowered(between(types.UniTuple(types.uint64, 4), WIDE256), split_ir)
+@lowered(to_words, split_ir)
 def split256(value: U256) -> Words:
     """The four 64-bit words of a U256, most significant first."""
-    return tuple(np.uint64(int(value) >> shift & 2**64 - 1) for shift in (192, 128, 64, 0))  # type: ignore[return-value]
+    w3, w2, w1, w0 = (of_width(64, int(value) >> shift) for shift in (192, 128, 64, 0))
+    return w3, w2, w1, w0
 
 
-@lowered(as_word, truncate_ir(64))
-def low64(value: WideInt) -> np.uint64:
+@lowered(to_word, low_ir)
+def low64(value: SupportsInt) -> np.uint64:
     """The lowest 64 bits."""
-    return np.uint64(int(value) & 2**64 - 1)
+    return of_width(64, value)
 
 
 @lowered(from_field, load_ir("zext"))
@@ -111,41 +108,23 @@ def load_signed(field: Limbs) -> U256:
 
 
 @lowered(to_field, store_ir)
-def store(field: Limbs, value: WideInt) -> None:
+def store(field: Limbs, value: SupportsInt) -> None:
     """Write the lowest limbs of a value into a field of a record; what is above them is dropped.
 
     Parameters
     ----------
     field : (n,) uint64, nested in a record, mutated
         Limbs, least significant first; no more than the value has.
-    value : wide integer
+    value : word or wide integer
         A signed one is stored as two's complement, which drops nothing if it fits.
     """
     for k in range(len(field)):
-        field[k] = np.uint64(int(value) >> 64 * k & 2**64 - 1)
+        field[k] = of_width(64, int(value) >> 64 * k)
 
 
-@lowered(between(WIDE512, WIDE256), widen_ir)
-def widen(value: U256) -> U512:
-    """The same number as a U512."""
-    return U512(value)
-
-
-@lowered(between(WIDE256, WIDE512), truncate_ir(256))
-def narrow(value: U512) -> U256:
-    """The lower half of a U512."""
-    return U256(value)
-
-
-@lowered(between(WIDE256, WIDE512), high_ir)
-def high(value: U512) -> U256:
-    """The upper half of a U512."""
-    return U256(int(value) >> 256)
-
-
-@lowered(as_float, to_f64_ir)
-def to_f64(value: WideInt) -> np.float64:
-    """The float64 nearest to a wide integer, ties to even.
+@lowered(to_float, to_f64_ir)
+def to_f64(value: SupportsInt) -> np.float64:
+    """The float64 nearest to an unsigned integer, ties to even.
 
     DETERMINISM: one rounding. The top 64 bits, with any lost bit folded into their last (eleven bits below the float's
     own), round as the whole number would; scaling by a power of two is exact.
@@ -153,50 +132,90 @@ def to_f64(value: WideInt) -> np.float64:
     return np.float64(float(int(value)))
 
 
-# --- arithmetic that wraps ----------------------------------------------------------------------------------
+# --- between widths -----------------------------------------------------------------------------------------
+
+
+@lowered(double_width, extend_ir)
+def widen(value: SupportsInt) -> Any:
+    """The same number, in twice the width: a U256 as a U512."""
+    return of_width(2 * width(value), value)
+
+
+@lowered(half_width, low_ir)
+def narrow(value: SupportsInt) -> Any:
+    """The lower half: of a U512 a U256."""
+    return of_width(width(value) // 2, value)
+
+
+@lowered(half_width, high_ir)
+def high(value: SupportsInt) -> Any:
+    """The upper half: of a U512 a U256."""
+    return of_width(width(value) // 2, int(value) >> width(value) // 2)
+
+
+@lowered(double_width, pair_ir)
+def pair(upper: W, lower: W) -> Any:
+    """Two halves as one: of two words a U128."""
+    return of_width(2 * width(lower), int(upper) << width(lower) | int(lower))
+
+
+@lowered(double_width, mul_wide_ir)
+def mul_wide(a: W, b: W) -> Any:
+    """a * b, exactly: of two U256 a U512."""
+    return of_width(2 * width(a), int(a) * int(b))
+
+
+# --- within one width ---------------------------------------------------------------------------------------
 
 
 @lowered(same_width, add_ir)
 def add(a: W, b: W) -> W:
     """a + b modulo the width."""
-    return _width_of(a)(int(a) + int(b))
+    return of_width(width(a), int(a) + int(b))
 
 
 @lowered(same_width, sub_ir)
 def sub(a: W, b: W) -> W:
     """a - b modulo the width."""
-    return _width_of(a)(int(a) - int(b))
+    return of_width(width(a), int(a) - int(b))
 
 
 @lowered(same_width, mul_ir)
 def mul(a: W, b: W) -> W:
     """a * b modulo the width."""
-    return _width_of(a)(int(a) * int(b))
-
-
-@lowered(between(WIDE512, WIDE256, WIDE256), mul_wide_ir)
-def mul_wide(a: U256, b: U256) -> U512:
-    """a * b, exactly."""
-    return U512(int(a) * int(b))
+    return of_width(width(a), int(a) * int(b))
 
 
 @lowered(same_width, negate_ir)
 def negate(value: W) -> W:
     """-value modulo the width: the negative in two's complement, and its inverse."""
-    return _width_of(value)(-int(value))
+    return of_width(width(value), -int(value))
+
+
+@lowered(funnel, funnel_ir)
+def shift_in(upper: W, lower: W, count: int) -> W:
+    """The upper half of both, shifted left by `count` modulo the width: bits of `lower` come in."""
+    bits = width(upper)
+    return of_width(bits, ((int(upper) << bits | int(lower)) << (int(count) % bits)) >> bits)
+
+
+@lowered(selection, choose_ir)
+def choose(condition: bool, a: W, b: W) -> W:
+    """`a` if the condition holds, else `b`, without a branch: for conditions that nobody can predict."""
+    return a if condition else b
 
 
 # --- questions ----------------------------------------------------------------------------------------------
 
 
 @lowered(comparison, compare_ir("icmp_unsigned", "=="))
-def is_zero(value: WideInt) -> bool:
+def is_zero(value: SupportsInt) -> bool:
     """Is it 0?"""
     return int(value) == 0
 
 
 @lowered(comparison, compare_ir("icmp_signed", "<"))
-def is_negative(value: WideInt) -> bool:
+def is_negative(value: SupportsInt) -> bool:
     """Is it negative, read as two's complement?"""
     return _signed(value) < 0
 
@@ -207,7 +226,12 @@ def less_signed(a: W, b: W) -> bool:
     return _signed(a) < _signed(b)
 
 
-@lowered(as_count, bit_length_ir)
-def bit_length(value: WideInt) -> int:
+@lowered(to_count, bit_length_ir)
+def bit_length(value: SupportsInt) -> int:
     """Bits up to the highest set one: 0 for zero."""
     return int(value).bit_length()
+
+
+def _signed(value: SupportsInt) -> int:
+    bits = width(value)
+    return int(value) - (int(value) >> bits - 1 << bits)

@@ -15,92 +15,133 @@ from numba.core import types
 
 from disruptor.handlers.wide_type import Wide
 
-_I64, _I256, _I512 = (ir.IntType(bits) for bits in (64, 256, 512))
-#: Numba's types of the two widths.
-WIDE256, WIDE512 = Wide(256), Wide(512)
+_BIT, _I64, _I256 = (ir.IntType(bits) for bits in (1, 64, 256))
+#: Numba's types of an unsigned integer of so many bits.
+UNSIGNED: dict[int, Any] = {64: types.uint64, 128: Wide(128), 256: Wide(256), 512: Wide(512)}
 
 
 # --- which arguments fit, and what comes back ---------------------------------------------------------------
 
 
-def same_width(*args: Any) -> Any:
-    """Wide integers of one width to another of it."""
-    return args[0](*args) if _one_width(args) else None
+def _bits(kind: Any) -> int:
+    """Width of a numba type; 0 if it is neither a word nor a wide integer."""
+    return kind.bits if isinstance(kind, Wide) else 64 if kind == types.uint64 else 0
 
 
-def comparison(*args: Any) -> Any:
+def _one_width(kinds: tuple[Any, ...]) -> bool:
+    return _bits(kinds[0]) > 0 and all(kind == kinds[0] for kind in kinds)
+
+
+def same_width(*kinds: Any) -> Any:
+    """Words or wide integers of one width to another of it."""
+    return kinds[0](*kinds) if _one_width(kinds) else None
+
+
+def double_width(*kinds: Any) -> Any:
+    """One or two of a width to one of twice that."""
+    fits = _one_width(kinds) and 2 * _bits(kinds[0]) in UNSIGNED
+    return UNSIGNED[2 * _bits(kinds[0])](*kinds) if fits else None
+
+
+def half_width(kind: Any) -> Any:
+    """A wide integer to one of half its width."""
+    return UNSIGNED[kind.bits // 2](kind) if isinstance(kind, Wide) else None
+
+
+def comparison(*kinds: Any) -> Any:
     """One or two of a width to a boolean."""
-    return types.boolean(*args) if _one_width(args) else None
+    return types.boolean(*kinds) if _one_width(kinds) else None
 
 
-def as_count(value: Any) -> Any:
+def selection(condition: Any, a: Any, b: Any) -> Any:
+    """A boolean and two of a width to one of it."""
+    return a(types.boolean, a, b) if _one_width((a, b)) and condition == types.boolean else None
+
+
+def funnel(high: Any, low: Any, count: Any) -> Any:
+    """Two of a width and a count of bits to one of it."""
+    fits = _one_width((high, low)) and isinstance(count, types.Integer)
+    return high(high, low, types.int64) if fits else None
+
+
+def to_count(kind: Any) -> Any:
     """To an int64."""
-    return types.int64(value) if isinstance(value, Wide) else None
+    return types.int64(kind) if _bits(kind) else None
 
 
-def as_float(value: Any) -> Any:
+def to_float(kind: Any) -> Any:
     """To a float64."""
-    return types.float64(value) if isinstance(value, Wide) else None
+    return types.float64(kind) if _bits(kind) else None
 
 
-def as_word(value: Any) -> Any:
+def to_word(kind: Any) -> Any:
     """To a uint64."""
-    return types.uint64(value) if isinstance(value, Wide) else None
+    return types.uint64(kind) if _bits(kind) else None
 
 
-def _one_width(args: tuple[Any, ...]) -> bool:
-    return isinstance(args[0], Wide) and all(arg == args[0] for arg in args)
+def to_words(kind: Any) -> Any:
+    """A U256 to four words."""
+    return types.UniTuple(types.uint64, 4)(kind) if _bits(kind) == 256 else None
 
 
-def between(result: Any, *given: Any) -> Callable[..., Any]:
-    """Exactly these types."""
-    return lambda *args: result(*given) if args == given else None
-
-
-def from_words(*args: Any) -> Any:
+def from_words(*kinds: Any) -> Any:
     """Four integers, each taken as a uint64, to a U256."""
-    fits = len(args) == 4 and all(isinstance(arg, types.Integer) for arg in args)
-    return WIDE256(*[types.uint64] * 4) if fits else None
+    fits = len(kinds) == 4 and all(isinstance(kind, types.Integer) for kind in kinds)
+    return UNSIGNED[256](*[types.uint64] * 4) if fits else None
 
 
-def from_integer(value: Any) -> Any:
+def from_integer(kind: Any) -> Any:
     """A machine integer to a U256."""
-    return WIDE256(value) if isinstance(value, types.Integer) else None
+    return UNSIGNED[256](kind) if isinstance(kind, types.Integer) else None
 
 
-def _limbs(field: Any) -> bool:
-    return isinstance(field, types.NestedArray) and field.dtype == types.uint64 and field.ndim == 1
+def _limbs(field: Any) -> int:
+    """Limbs of a field; 0 if it is no row of uint64."""
+    is_row = isinstance(field, types.NestedArray) and field.dtype == types.uint64 and field.ndim == 1
+    return field.shape[0] if is_row else 0
 
 
 def from_field(field: Any) -> Any:
     """A field of up to four limbs to a U256."""
-    return WIDE256(field) if _limbs(field) and field.shape[0] <= 4 else None
+    return UNSIGNED[256](field) if 1 <= _limbs(field) <= 4 else None
 
 
-def to_field(field: Any, value: Any) -> Any:
+def to_field(field: Any, kind: Any) -> Any:
     """A field, and a value with at least its limbs, to nothing."""
-    fits = _limbs(field) and isinstance(value, Wide) and 64 * field.shape[0] <= value.bits
-    return types.void(field, value) if fits else None
+    return types.void(field, kind) if 64 <= 64 * _limbs(field) <= _bits(kind) else None
 
 
 # --- the code that kernels get ------------------------------------------------------------------------------
 
 
-def integer_ir(builder: Any, sig: Any, value: Any) -> Any:
-    return (builder.sext if sig.args[0].signed else builder.zext)(value, _I256)
+def extend_ir(builder: Any, sig: Any, value: Any) -> Any:
+    """To the width of the result; only signed machine integers carry a sign."""
+    wanted = ir.IntType(sig.return_type.bits)
+    return (builder.sext if getattr(sig.args[0], "signed", False) else builder.zext)(value, wanted)
 
 
-def join_ir(builder: Any, _sig: Any, *words: Any) -> Any:
-    value = builder.zext(words[0], _I256)
-    for word in words[1:]:
-        value = builder.or_(builder.shl(value, ir.Constant(_I256, 64)), builder.zext(word, _I256))
+def low_ir(builder: Any, sig: Any, value: Any) -> Any:
+    """The lowest bits, as many as the result has."""
+    wanted = ir.IntType(_bits(sig.return_type))
+    return value if wanted.width == value.type.width else builder.trunc(value, wanted)
+
+
+def high_ir(builder: Any, _sig: Any, value: Any) -> Any:
+    return _halves(builder, value)[0]
+
+
+def pair_ir(builder: Any, sig: Any, *parts: Any) -> Any:
+    """Parts of one width, most significant first, side by side."""
+    wide, step = ir.IntType(sig.return_type.bits), parts[0].type.width
+    value = builder.zext(parts[0], wide)
+    for part in parts[1:]:
+        value = builder.or_(builder.shl(value, ir.Constant(wide, step)), builder.zext(part, wide))
     return value
 
 
 def split_ir(builder: Any, _sig: Any, value: Any) -> Any:
     result = ir.Constant(ir.ArrayType(_I64, 4), ir.Undefined)
-    for k in range(4):
-        word = builder.trunc(builder.lshr(value, ir.Constant(_I256, 64 * (3 - k))), _I64)
+    for k, word in enumerate(reversed(_words(builder, value))):
         result = builder.insert_value(result, word, k)
     return result
 
@@ -122,19 +163,6 @@ def store_ir(builder: Any, sig: Any, address: Any, value: Any) -> None:
     builder.store(value, builder.bitcast(address, stored.as_pointer()), align=1)
 
 
-def widen_ir(builder: Any, _sig: Any, value: Any) -> Any:
-    return builder.zext(value, _I512)
-
-
-def truncate_ir(bits: int) -> Callable[..., Any]:
-    """The lowest bits."""
-    return lambda builder, _sig, value: builder.trunc(value, ir.IntType(bits))
-
-
-def high_ir(builder: Any, _sig: Any, value: Any) -> Any:
-    return builder.trunc(builder.lshr(value, ir.Constant(_I512, 256)), _I256)
-
-
 def add_ir(builder: Any, _sig: Any, a: Any, b: Any) -> Any:
     return builder.add(a, b)
 
@@ -143,16 +171,22 @@ def sub_ir(builder: Any, _sig: Any, a: Any, b: Any) -> Any:
     return builder.sub(a, b)
 
 
-def _halves(builder: Any, value: Any) -> tuple[Any, Any]:
-    half = ir.IntType(value.type.width // 2)
-    return (
-        builder.trunc(builder.lshr(value, ir.Constant(value.type, half.width)), half),
-        builder.trunc(value, half),
-    )
+def negate_ir(builder: Any, _sig: Any, value: Any) -> Any:
+    return builder.sub(ir.Constant(value.type, 0), value)
 
 
-def _product_ir(builder: Any, a: Any, b: Any) -> Any:
-    """The whole product of two integers, twice as wide, from four of their halves, down to machine words.
+def mul_ir(builder: Any, _sig: Any, a: Any, b: Any) -> Any:
+    """The product modulo the width."""
+    if a.type.width == 64:
+        return builder.mul(a, b)
+    (a1, a0), (b1, b0) = _halves(builder, a), _halves(builder, b)
+    cross = builder.add(mul_ir(builder, None, a0, b1), mul_ir(builder, None, a1, b0))
+    shift = ir.Constant(a.type, a.type.width // 2)
+    return builder.add(mul_wide_ir(builder, None, a0, b0), builder.shl(builder.zext(cross, a.type), shift))
+
+
+def mul_wide_ir(builder: Any, _sig: Any, a: Any, b: Any) -> Any:
+    """The whole product of two integers from four of their halves, down to machine words.
 
     LLVM's own expansion of a 512-bit product takes 40 multiplications for what needs 16.
     """
@@ -162,28 +196,11 @@ def _product_ir(builder: Any, a: Any, b: Any) -> Any:
     (a1, a0), (b1, b0) = _halves(builder, a), _halves(builder, b)
     shift = ir.Constant(wide, a.type.width // 2)
     low, cross, crossed, high = (
-        builder.zext(_product_ir(builder, x, y), wide) for x, y in ((a0, b0), (a0, b1), (a1, b0), (a1, b1))
+        builder.zext(mul_wide_ir(builder, None, x, y), wide)
+        for x, y in ((a0, b0), (a0, b1), (a1, b0), (a1, b1))
     )
     outer = builder.or_(low, builder.shl(high, ir.Constant(wide, a.type.width)))
     return builder.add(builder.add(outer, builder.shl(cross, shift)), builder.shl(crossed, shift))
-
-
-def mul_wide_ir(builder: Any, _sig: Any, a: Any, b: Any) -> Any:
-    return _product_ir(builder, a, b)
-
-
-def _low_product_ir(builder: Any, a: Any, b: Any) -> Any:
-    """The product modulo the width, down to machine words."""
-    if a.type.width == 64:
-        return builder.mul(a, b)
-    (a1, a0), (b1, b0) = _halves(builder, a), _halves(builder, b)
-    cross = builder.add(_low_product_ir(builder, a0, b1), _low_product_ir(builder, a1, b0))
-    shift = ir.Constant(a.type, a.type.width // 2)
-    return builder.add(_product_ir(builder, a0, b0), builder.shl(builder.zext(cross, a.type), shift))
-
-
-def mul_ir(builder: Any, _sig: Any, a: Any, b: Any) -> Any:
-    return _low_product_ir(builder, a, b)
 
 
 def compare_ir(comparison: str, symbol: str) -> Callable[..., Any]:
@@ -195,28 +212,55 @@ def compare_ir(comparison: str, symbol: str) -> Callable[..., Any]:
     return emit
 
 
-def _bit_length(builder: Any, value: Any) -> Any:
-    zeros = builder.ctlz(value, ir.Constant(ir.IntType(1), 0))
-    return builder.sub(ir.Constant(value.type, value.type.width), zeros)
+def choose_ir(builder: Any, _sig: Any, condition: Any, a: Any, b: Any) -> Any:
+    return builder.select(condition, a, b)
+
+
+def funnel_ir(builder: Any, _sig: Any, high: Any, low: Any, count: Any) -> Any:
+    """The low part is shifted right twice, by 1 and by the rest, so that no shift is by the width."""
+    bits = high.type.width
+    count = builder.and_(count, ir.Constant(_I64, bits - 1))
+    rest = builder.xor(count, ir.Constant(_I64, bits - 1))
+    left, right = (builder.zext(n, high.type) if bits > 64 else n for n in (count, rest))
+    moved = builder.lshr(builder.lshr(low, ir.Constant(low.type, 1)), right)
+    return builder.or_(builder.shl(high, left), moved)
 
 
 def bit_length_ir(builder: Any, _sig: Any, value: Any) -> Any:
-    return builder.trunc(_bit_length(builder, value), _I64)
-
-
-def negate_ir(builder: Any, _sig: Any, value: Any) -> Any:
-    return builder.sub(ir.Constant(value.type, 0), value)
+    """By words: LLVM would count a wide integer's zeros in vector registers, which takes longer to fill."""
+    length = ir.Constant(_I64, 0)
+    for k, word in enumerate(_words(builder, value)):
+        zeros = builder.ctlz(word, ir.Constant(_BIT, 0))
+        here = builder.sub(ir.Constant(_I64, 64 * (k + 1)), zeros)
+        length = builder.select(builder.icmp_unsigned("!=", word, ir.Constant(_I64, 0)), here, length)
+    return length
 
 
 def to_f64_ir(builder: Any, _sig: Any, value: Any) -> Any:
     """The top 64 bits as a float, times a power of two, put together from its exponent (bias 1023)."""
-    length, most = _bit_length(builder, value), ir.Constant(value.type, 64)
-    shift = builder.select(
-        builder.icmp_unsigned(">", length, most), builder.sub(length, most), ir.Constant(value.type, 0)
-    )
-    top = builder.lshr(value, shift)
-    lost = builder.icmp_unsigned("!=", builder.shl(top, shift), value)
+    if value.type.width == 64:
+        return builder.uitofp(value, ir.DoubleType())
+    length, word = bit_length_ir(builder, None, value), ir.Constant(_I64, 64)
+    more = builder.icmp_unsigned(">", length, word)
+    shift = builder.select(more, builder.sub(length, word), ir.Constant(_I64, 0))
+    by = builder.zext(shift, value.type)
+    top = builder.lshr(value, by)
+    lost = builder.icmp_unsigned("!=", builder.shl(top, by), value)
     top = builder.or_(builder.trunc(top, _I64), builder.zext(lost, _I64))
-    exponent = builder.add(builder.trunc(shift, _I64), ir.Constant(_I64, 1023))
-    scale = builder.bitcast(builder.shl(exponent, ir.Constant(_I64, 52)), ir.DoubleType())
+    exponent = builder.shl(builder.add(shift, ir.Constant(_I64, 1023)), ir.Constant(_I64, 52))
+    scale = builder.bitcast(exponent, ir.DoubleType())
     return builder.fmul(builder.uitofp(top, ir.DoubleType()), scale)
+
+
+def _words(builder: Any, value: Any) -> list[Any]:
+    """The 64-bit words, least significant first."""
+    if value.type.width == 64:
+        return [value]
+    shifts = (ir.Constant(value.type, 64 * k) for k in range(value.type.width // 64))
+    return [builder.trunc(builder.lshr(value, shift), _I64) for shift in shifts]
+
+
+def _halves(builder: Any, value: Any) -> tuple[Any, Any]:
+    half = ir.IntType(value.type.width // 2)
+    upper = builder.lshr(value, ir.Constant(value.type, half.width))
+    return builder.trunc(upper, half), builder.trunc(value, half)

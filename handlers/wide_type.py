@@ -1,9 +1,9 @@
 """Wide unsigned integers as one machine value each: their type, their operators, and how functions on them compile.
 
-A `U256` is an integer modulo 2^256, as in Solidity; a `U512` holds a product of two. In compiled code each is one
-LLVM integer (i256, i512). Limb tuples, the alternative (`disruptor.handlers.words`), make kernels long to read and
-numba slow, because every limb is a variable of its own to infer, to lower and to optimise; LLVM splits a wide
-integer into the same registers by itself, and folds constants such as `u256(1) << 96`.
+A `U256` is an integer modulo 2^256, as in Solidity; a `U512` holds a product of two, a `U128` two words. In compiled
+code each is one LLVM integer (i128, i256, i512). Limb tuples, the alternative (`disruptor.handlers.words`), make
+kernels long to read and numba slow, because every limb is a variable of its own to infer, to lower and to optimise;
+LLVM splits a wide integer into the same registers by itself, and folds constants such as `u256(1) << 96`.
 
 Called from Python, or with the JIT off, the same names are the classes below: Python integers that know their width,
 so that `<<` drops the bits above it. A module-level constant may be an instance.
@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, SupportsInt, TypeVar
 
 import numba.extending
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.imputils import lower_constant
@@ -59,6 +60,12 @@ class WideInt(int):
         return type(self)(int(self) >> int(count) if 0 <= count < self.bits else 0)
 
 
+class U128(WideInt):
+    """An integer modulo 2^128: two words."""
+
+    bits = 128
+
+
 class U256(WideInt):
     """An integer modulo 2^256."""
 
@@ -69,6 +76,19 @@ class U512(WideInt):
     """An integer modulo 2^512."""
 
     bits = 512
+
+
+_CLASSES: dict[int, Any] = {64: np.uint64, 128: U128, 256: U256, 512: U512}
+
+
+def width(value: Any) -> int:
+    """Bits of a wide integer or of a word; a plain Python integer counts as a U256."""
+    return value.bits if isinstance(value, WideInt) else 64 if isinstance(value, np.uint64) else 256
+
+
+def of_width(bits: int, value: SupportsInt) -> Any:
+    """An integer modulo 2^bits as a word (64 bits) or a wide integer."""
+    return _CLASSES[bits](int(value) % 2**bits)
 
 
 class Wide(types.Type):
