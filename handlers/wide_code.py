@@ -8,6 +8,7 @@ functions of the same meaning; `wide_type.lowered` says how.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from llvmlite import ir
@@ -237,19 +238,23 @@ def bit_length_ir(builder: Any, _sig: Any, value: Any) -> Any:
 
 
 def to_f64_ir(builder: Any, _sig: Any, value: Any) -> Any:
-    """The top 64 bits as a float, times a power of two, put together from its exponent (bias 1023)."""
-    if value.type.width == 64:
-        return builder.uitofp(value, ir.DoubleType())
-    length, word = bit_length_ir(builder, None, value), ir.Constant(_I64, 64)
-    more = builder.icmp_unsigned(">", length, word)
-    shift = builder.select(more, builder.sub(length, word), ir.Constant(_I64, 0))
-    by = builder.zext(shift, value.type)
-    top = builder.lshr(value, by)
-    lost = builder.icmp_unsigned("!=", builder.shl(top, by), value)
-    top = builder.or_(builder.trunc(top, _I64), builder.zext(lost, _I64))
-    exponent = builder.shl(builder.add(shift, ir.Constant(_I64, 1023)), ir.Constant(_I64, 52))
-    scale = builder.bitcast(exponent, ir.DoubleType())
-    return builder.fmul(builder.uitofp(top, ir.DoubleType()), scale)
+    """The 64 bits from the highest set one on, as a float, times a power of two made from its exponent (bias 1023)."""
+    zero = ir.Constant(_I64, 0)
+    top, after, lost, position, below = (*_words(builder, value)[:1], zero, zero, zero, zero)
+    for k, (lower, word) in enumerate(pairwise(_words(builder, value)), start=1):
+        used = builder.icmp_unsigned("!=", word, zero)
+        top, after = builder.select(used, word, top), builder.select(used, lower, after)
+        lost = builder.select(used, below, lost)
+        position = builder.select(used, ir.Constant(_I64, 64 * k), position)
+        below = builder.or_(below, lower)
+    zeros = builder.and_(builder.ctlz(top, ir.Constant(_BIT, 0)), ir.Constant(_I64, 63))
+    leading = funnel_ir(builder, None, top, after, zeros)
+    lost = builder.icmp_unsigned("!=", builder.or_(lost, builder.shl(after, zeros)), zero)
+    mantissa = builder.uitofp(builder.or_(leading, builder.zext(lost, _I64)), ir.DoubleType())
+    exponent = builder.add(builder.sub(position, zeros), ir.Constant(_I64, 1023))
+    return builder.fmul(
+        mantissa, builder.bitcast(builder.shl(exponent, ir.Constant(_I64, 52)), ir.DoubleType())
+    )
 
 
 def _words(builder: Any, value: Any) -> list[Any]:

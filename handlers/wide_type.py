@@ -40,9 +40,10 @@ class WideInt(int):
     """A Python integer modulo 2^bits."""
 
     bits: ClassVar[int]
+    mask: ClassVar[int]
 
-    def __new__(cls: type[W], value: int) -> W:
-        return super().__new__(cls, int(value) % 2**cls.bits)
+    def __new__(cls: type[W], value: SupportsInt) -> W:
+        return int.__new__(cls, int(value) & cls.mask)
 
     def __and__(self: W, other: int) -> W:
         return type(self)(int(self) & int(other))
@@ -63,32 +64,33 @@ class WideInt(int):
 class U128(WideInt):
     """An integer modulo 2^128: two words."""
 
-    bits = 128
+    bits, mask = 128, 2**128 - 1
 
 
 class U256(WideInt):
     """An integer modulo 2^256."""
 
-    bits = 256
+    bits, mask = 256, 2**256 - 1
 
 
 class U512(WideInt):
     """An integer modulo 2^512."""
 
-    bits = 512
+    bits, mask = 512, 2**512 - 1
 
 
-_CLASSES: dict[int, Any] = {64: np.uint64, 128: U128, 256: U256, 512: U512}
+_CLASSES: dict[int, Any] = {128: U128, 256: U256, 512: U512}
+_WIDTHS: dict[type, int] = {np.uint64: 64, U128: 128, U256: 256, U512: 512}
 
 
 def width(value: Any) -> int:
     """Bits of a wide integer or of a word; a plain Python integer counts as a U256."""
-    return value.bits if isinstance(value, WideInt) else 64 if isinstance(value, np.uint64) else 256
+    return _WIDTHS.get(type(value), 256)
 
 
 def of_width(bits: int, value: SupportsInt) -> Any:
     """An integer modulo 2^bits as a word (64 bits) or a wide integer."""
-    return _CLASSES[bits](int(value) % 2**bits)
+    return np.uint64(int(value) & 2**64 - 1) if bits == 64 else _CLASSES[bits](value)
 
 
 class Wide(types.Type):
