@@ -42,6 +42,7 @@ from disruptor.jit import jit
 
 ONE = np.uint64(1)
 _TOP = np.uint64(2**64 - 1)
+_POWER52 = np.uint64(2**52)
 _ZERO128, _ZERO256 = U128(0), U256(0)
 _POWER116 = U128(2**116)
 _ALL192 = U256(2**192 - 1)
@@ -60,7 +61,9 @@ def reciprocal(divisor: U128) -> np.uint64:
     makes the result independent of it.
     """
     always_inlined()
-    leading = (high(divisor) >> np.uint64(11)) + ONE
+    leading = (
+        high(divisor) >> np.uint64(11) | _POWER52
+    ) + ONE  # the power is in it already, if the promise is kept
     guess = np.uint64(np.int64(_POWER105 / np.float64(np.int64(leading)))) - ONE
     product = add(mul_wide(guess, high(divisor)), widen(high(mul_wide(guess, low64(divisor)))))
     short = low64(sub(_POWER116, product) >> 4)
