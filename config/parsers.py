@@ -184,6 +184,25 @@ def address(raw: Raw) -> str:
     return text.lower()
 
 
+def addresses(most: int) -> Parser:
+    """A parser for a list of at most `most` distinct addresses: `[0x…, 0x…]`, or words with commas."""
+    expected = f"a list of at most {most} distinct addresses"
+
+    def parse(raw: Raw) -> tuple[str, ...]:
+        words = [w.strip() for w in raw.split(",") if w.strip()] if isinstance(raw, str) else raw
+        if len(words) == 1 and words[0].lower() in _NONE:
+            return ()
+        try:
+            found = tuple(address(word) for word in words)
+        except ValueError:
+            raise ValueError(expected) from None
+        if len(found) > most or len(set(found)) != len(found):
+            raise ValueError(expected)
+        return found
+
+    return parse
+
+
 def _text(raw: Raw, expected: str) -> str:
     """The scalar, or the complaint that a list is none."""
     if not isinstance(raw, str):

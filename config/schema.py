@@ -19,6 +19,8 @@ from disruptor.config.factories import MAINNET_V2_FEES
 from disruptor.config.parsers import (
     Choice,
     Parser,
+    address,
+    addresses,
     boolean,
     byte_size,
     cpu_cores,
@@ -35,6 +37,9 @@ _RING_MAX = 1 << 28
 _RING_SLOTS = integer(64, _RING_MAX, power_of_two=True)
 _FEE = integer(0, 999_999)
 _CHAIN_ID = optional(integer(1, (1 << 63) - 1))
+#: A path and hop share a 32-bit number.
+_PATHS_MAX = (1 << 30) - 2
+_FUNDING = Choice("flash_swap", "own", "loan_bps")
 _BOUNDARY = Choice("block", "transaction", "log")
 _HUGE_PAGES = Choice("require", "prefer", "off")
 _WAIT = Choice("busy_spin", "pausing", "yielding", "sleeping", "blocking")
@@ -57,14 +62,16 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokens: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "tokens known at once")] = 131_072
     pairs: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "token pairs known at once")] = 131_072
     ticks: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "initialized ticks of all V3 pools")] = 1_048_576
-    openings: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "arbitrage openings at once")] = 131_072
+    tick_bitmap: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "words of 256 ticks with liquidity")] = 262_144
+    paths: Annotated[int, Spec(integer(1, _PATHS_MAX), "cycles of pools searched for arbitrage")] = 262_144
 
 
 class Arbitrage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The search for arbitrage between the pools of one token pair."""
+    """The search for arbitrage: cycles of two to four pools."""
 
     enabled: Annotated[bool, Spec(boolean, "search for arbitrage", semantic=True)] = True
-    evaluate: Annotated[str, Spec(_BOUNDARY, "boundary at which pools are compared", semantic=True)] = "block"
+    evaluate: Annotated[str, Spec(_BOUNDARY, "boundary at which cycles are solved", semantic=True)] = "block"
+    max_hops: Annotated[int, Spec(integer(2, 4), "pools in the longest cycle", semantic=True)] = 4
     min_bps: Annotated[
         float, Spec(number_from_zero, "smallest spread reported, basis points net of fees", semantic=True)
     ] = 0.0
@@ -72,6 +79,30 @@ class Arbitrage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         float,
         Spec(number_from_zero, "seconds between blocks; an opportunity expires with the next", semantic=True),
     ] = 12.0
+    base_tokens: Annotated[
+        tuple[str, ...],
+        Spec(addresses(64), "tokens to count profit in, best first; then by address", semantic=True),
+    ] = ()
+    max_amount_in: Annotated[
+        int, Spec(integer(0, (1 << 128) - 1), "most to put in, raw units; 0 for any amount", semantic=True)
+    ] = 0
+    funding: Annotated[
+        str, Spec(_FUNDING, "whose money: borrowed within the swaps, one's own, or a loan", semantic=True)
+    ] = "flash_swap"
+    loan_bps: Annotated[
+        float, Spec(number_from_zero, "cost of a loan in basis points, for funding=loan_bps", semantic=True)
+    ] = 0.0
+    gas: Annotated[bool, Spec(boolean, "count the cost of gas; off: gross", semantic=True)] = True
+    priority_fee: Annotated[
+        int, Spec(integer(0, 1 << 60), "wei per gas on top of the base fee", semantic=True)
+    ] = 0
+    native_token: Annotated[
+        str | None, Spec(optional(address), "wrapped native token; null: the chain's, if known", semantic=True)
+    ] = None
+    native_pools: Annotated[
+        tuple[str, ...],
+        Spec(addresses(63), "pools of the native token that convert gas into other tokens", semantic=True),
+    ] = ()
 
 
 class Factory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,6 @@ from disruptor.message import (
     f32,
     f64,
     i32,
-    i64,
     i128,
     i256,
     u32,
@@ -40,10 +39,17 @@ FLAG_GAS_PRICE_UNKNOWN = 8  # TransactionEnd.gas_price, DeFiSwapEvent.gas_price
 FLAG_AMOUNT_OVERFLOW = 16  # an amount did not fit its field; the field holds the largest value
 FLAG_WITH_STATE = 32  # PoolRegistered: a state message for this pool follows
 FLAG_BORN = 64  # PoolRegistered: the creation log is in the stream, so state is known from birth
+FLAG_FEES_GIVEN = 128  # UniswapV3State: fee growth and protocol fees were given, also outside of each tick
 # Header flags of outputs.
 FLAG_NET = 256  # DeFiSwapEvent: two inputs or two outputs, netted per token
-FLAG_SCREENED = 512  # ArbitrageOpportunity: size not yet solved; max_profit is 0
-FLAG_OPENING = 1024  # ArbitrageOpportunity: this pair of pools was not open at the boundary before
+FLAG_GROSS = 512  # ArbitrageOpportunity: the cost of gas is not known in the profit's token, so it is not counted
+FLAG_OPENING = 1024  # ArbitrageOpportunity: this cycle was not open at the boundary before
+FLAG_TOKEN_UNKNOWN = 2048  # ArbitrageOpportunity: some token has not yet been seen to move in full both ways
+
+# Where opportunities are evaluated.
+BOUNDARY_BLOCK, BOUNDARY_TRANSACTION, BOUNDARY_LOG = 1, 2, 3
+# Why an opportunity closed: its pools moved; or a pool or token of it may no longer be relied on.
+CLOSED_MOVED, CLOSED_BARRED = 1, 2
 
 # Why a pool is incomplete (PoolIncomplete.reason).
 REASON_UNDECODABLE, REASON_MISSING_BLOCK, REASON_REMOVED, REASON_CONFLICT = 1, 2, 3, 4
@@ -236,18 +242,51 @@ ArbitrageOpportunity = message(
         "expires_at": u64,  # ns
     },
 )
-#: Goes with each ArbitrageOpportunity, as the next output: what the fixed layout has no room for.
-ArbitrageCandidate = message(
-    "ArbitrageCandidate",
-    103,
+#: Goes with each ArbitrageOpportunity, as the next output: what its fixed layout has no room for.
+ArbitragePath = message(
+    "ArbitragePath",
+    104,
     {
-        "venue_a": u32,
-        "venue_b": u32,
-        "spread": i64,  # net-of-fee ratio minus one, in 2^-32 basis points, rounded down
-        "depth0_a": u128,  # active depth of venue_a in token0: reserve, or virtual reserve in range
-        "depth1_a": u128,
-        "depth0_b": u128,
-        "depth1_b": u128,
+        "pool0": u32,  # in the order of the swaps; NO_ID behind the last
+        "pool1": u32,
+        "pool2": u32,
+        "pool3": u32,
+        "hops": u32,
+        "zero_for_one": u32,  # bit k: hop k sells its pool's token0
+        "boundary": u32,  # BOUNDARY_BLOCK, BOUNDARY_TRANSACTION or BOUNDARY_LOG
+        "transaction_index": u32,  # of the transaction that ended at the boundary; of a block's last one that counts
+        "block_number": u64,
+        "gas_cost_wei": u64,  # gas_estimate at the next block's price; 0 if unknown or not counted
+        "amount_in": u128,  # of the token that the cycle starts and ends with
+        "profit": u128,  # what comes back beyond amount_in, before costs: max_profit
+        "cost": u128,  # of gas and funding, in the same token, as far as known
+        "amount_out0": u128,  # of hop 0, 1, 2; the last hop's is amount_in + profit
+        "amount_out1": u128,
+        "amount_out2": u128,
+        "opened_block": u64,
+        "path": u32,
+        "reserved": u32,
+    },
+)
+OpportunityClosed = message(
+    "OpportunityClosed",
+    105,
+    {
+        "pool0": u32,
+        "pool1": u32,
+        "pool2": u32,
+        "pool3": u32,
+        "hops": u32,
+        "zero_for_one": u32,
+        "boundary": u32,
+        "transaction_index": u32,
+        "block_number": u64,
+        "opened_block": u64,
+        "amount_in": u128,  # as last reported
+        "profit": u128,
+        "tx_hash": HASH,  # the last transaction that changed one of its pools; zero where none did
+        "path": u32,
+        "reason": u32,  # CLOSED_MOVED or CLOSED_BARRED
     },
 )
 HotMarketData = message(

@@ -23,6 +23,9 @@ from disruptor.table import Table, derived, ref
 RESERVES_KNOWN = 1  # V2: reserves are the chain's
 PRICE_KNOWN = 2  # V3: price, tick and liquidity are the chain's
 TICKS_KNOWN = 4  # V3: the tick map is whole
+FEES_KNOWN = 8  # V3: fee growth and protocol fees are the chain's
+AUDITED = 16  # a recorded swap was made again, and matched
+UNVERIFIED = 32  # one did not match: see `disruptor.handlers.audit`
 
 #: Fee of a pool that nobody told the fee of; it takes part in nothing that counts fees.
 NO_FEE = 0xFFFFFFFF
@@ -75,7 +78,14 @@ pool_directory = Table(
 
 ticks = Table(
     "ticks",
-    {"pool": ref("pools"), "tick": i32, "liquidity_gross": u128, "liquidity_net": i128},
+    {
+        "pool": ref("pools"),
+        "tick": i32,
+        "liquidity_gross": u128,
+        "liquidity_net": i128,
+        "fee_growth_outside0_x128": u256,  # mod 2^256, see `disruptor.handlers.fee_growth`
+        "fee_growth_outside1_x128": u256,
+    },
     key=("pool", "tick"),
 )
 

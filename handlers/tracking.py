@@ -3,6 +3,8 @@
 V2: `Sync` is the authority; a pair's other events change nothing (after an unsynced donation a `Burn` does not even
 match the reserves). V3: `Initialize` and `Swap` carry price and tick, `Swap` also the liquidity in range; mints and
 burns change the tick map, and the liquidity when the range holds the current tick. `Burn` of zero only collects fees.
+Fee growth and observations are in no log: they follow from making each swap again, which also checks it
+(`disruptor.handlers.audit`).
 
 A tick map that contradicts itself (a burn of more than is there) makes the pool incomplete: an event was missed.
 """
@@ -13,10 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import assign, claim_id, insert, read, remove, row
+from disruptor.access import assign, claim_id, insert, read, row
 from disruptor.handler import handler
+from disruptor.handlers.audit import (
+    audit_counters,
+    audit_failures,
+    audit_v2_swap,
+    audit_v3_swap,
+    remember_reserves,
+    v2_before,
+)
+from disruptor.handlers.fee_growth import collect_protocol, pay_flash
 from disruptor.handlers.messages import (
+    FLAG_AMOUNT_OVERFLOW,
     FLAG_BORN,
+    FLAG_FEES_GIVEN,
     KIND_UNISWAP_V2,
     KIND_UNISWAP_V3,
     NO_ID,
@@ -29,6 +42,9 @@ from disruptor.handlers.messages import (
     UniswapV2Swap,
     UniswapV2Sync,
     UniswapV3Burn,
+    UniswapV3CollectProtocol,
+    UniswapV3Flash,
+    UniswapV3IncreaseObservationCardinalityNext,
     UniswapV3Initialize,
     UniswapV3Mint,
     UniswapV3SetFeeProtocol,
@@ -36,7 +52,9 @@ from disruptor.handlers.messages import (
     UniswapV3Swap,
     UniswapV3TickState,
 )
+from disruptor.handlers.observations import grow_observations, start_observations
 from disruptor.handlers.pools import (
+    FEES_KNOWN,
     PRICE_KNOWN,
     RESERVES_KNOWN,
     TICKS_KNOWN,
@@ -49,14 +67,17 @@ from disruptor.handlers.pools import (
     tokens,
 )
 from disruptor.handlers.price import float_price_v2, float_price_v3
-from disruptor.handlers.word_math import add_delta128, add_signed128, negate128
+from disruptor.handlers.tick_bitmap import tick_bitmap
+from disruptor.handlers.uniswap_v3_tables import v3_fees
+from disruptor.handlers.v3_ranges import change_range, give_fees, give_tick
+from disruptor.handlers.wide import add, is_negative, is_zero, load, load_signed, negate, store, to_f64
 from disruptor.jit import jit
 from disruptor.status import OK
 
 _MILLION = 1_000_000
-_ZERO, _SIGN = np.uint64(0), np.uint64(63)
-_TWO_64 = 2.0**64
-_LOSES_STATE = ~(RESERVES_KNOWN | PRICE_KNOWN | TICKS_KNOWN) & 0xFFFFFFFF
+_LOSES_STATE = ~(RESERVES_KNOWN | PRICE_KNOWN | TICKS_KNOWN | FEES_KNOWN) & 0xFFFFFFFF
+_V3_TABLES = (pools, market, v3_fees)
+_AUDIT_TABLES = (pools, v2_before, audit_counters, audit_failures)
 
 
 @jit
@@ -179,62 +200,54 @@ def on_v2_state(state: Any, event: Any, out: Any) -> Any:
     _set_reserves(state, event)
 
 
-@handler(UniswapV2Sync, tables=[pools, market])
+@handler(UniswapV2Sync, tables=[pools, market, v2_before])
 def on_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """Reserves as the pair states them."""
     if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V2:
+        remember_reserves(state, event)
         _set_reserves(state, event)
 
 
 @jit
 def _set_reserves(state: Any, event: Any) -> None:
     p = row(state.pools, event["pool"])
-    p["reserve0"][0] = event["reserve0"][0]
-    p["reserve0"][1] = event["reserve0"][1]
-    p["reserve1"][0] = event["reserve1"][0]
-    p["reserve1"][1] = event["reserve1"][1]
+    store(p["reserve0"], load(event["reserve0"]))
+    store(p["reserve1"], load(event["reserve1"]))
     p["flags"] |= np.uint32(RESERVES_KNOWN)
     p["epoch"] = _epoch(state)
     _publish_v2(state, event["pool"], event)
 
 
-@handler(UniswapV2Swap, tables=[market])
+@handler(UniswapV2Swap, tables=[pools, market, *_AUDIT_TABLES])
 def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
-    """Count the volume; the reserves come with `Sync`."""
+    """Check the swap and count the volume; the reserves came with `Sync`."""
     if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V2:
-        moved = _approximate(event["amount0_in"]) + _approximate(event["amount0_out"])
-        row(state.market, event["pool"])["volume"] += moved
+        audit_v2_swap(state, event)
+        moved = add(load(event["amount0_in"]), load(event["amount0_out"]))
+        row(state.market, event["pool"])["volume"] += to_f64(moved)
 
 
-@jit
-def _approximate(limbs: Any) -> Any:
-    """A u128, or the low half of a wider integer, as a float."""
-    return np.float64(limbs[0]) + np.float64(limbs[1]) * _TWO_64
-
-
-@handler(UniswapV3State, tables=[pools, market])
+@handler(UniswapV3State, tables=[*_V3_TABLES])
 def on_v3_state(state: Any, event: Any, out: Any) -> Any:
-    """Price, liquidity and fee protocol given with the pools file; its ticks follow."""
+    """Price, liquidity and fees given with the pools file; its ticks follow."""
     p = row(state.pools, event["pool"])
     _set_price(state, event)
-    _set_liquidity(p, event["liquidity"][0], event["liquidity"][1])
+    store(p["liquidity"], load(event["liquidity"]))
     p["fee_protocol"] = event["fee_protocol"]
     p["epoch"] = _epoch(state)
     p["flags"] = np.uint32(PRICE_KNOWN | TICKS_KNOWN if event["ticks_complete"] != 0 else PRICE_KNOWN)
+    if (event["flags"] & FLAG_FEES_GIVEN) != 0:
+        p["flags"] |= np.uint32(FEES_KNOWN)
+        give_fees(state, event)
 
 
-@handler(UniswapV3TickState, tables=[ticks], max_inserts=1)
+@handler(UniswapV3TickState, tables=[ticks, tick_bitmap], max_inserts=1)
 def on_v3_tick_state(state: Any, event: Any, out: Any) -> Any:
     """One initialized tick of a given state."""
-    t = row(state.ticks, insert(state.ticks, event["pool"], event["tick"]))
-    t["pool"] = event["pool"]
-    t["tick"] = event["tick"]
-    for k in range(2):
-        t["liquidity_gross"][k] = event["liquidity_gross"][k]
-        t["liquidity_net"][k] = event["liquidity_net"][k]
+    give_tick(state, event)
 
 
-@handler(UniswapV3Initialize, tables=[pools, market])
+@handler(UniswapV3Initialize, tables=[*_V3_TABLES])
 def on_v3_initialize(state: Any, event: Any, out: Any) -> Any:
     """A V3 pool's first price. Nothing can have been minted before it, so the (empty) tick map is whole."""
     p = row(state.pools, event["pool"])
@@ -242,43 +255,36 @@ def on_v3_initialize(state: Any, event: Any, out: Any) -> Any:
         return
     _set_price(state, event)
     if (p["flags"] & PRICE_KNOWN) == 0:
-        p["flags"] |= np.uint32(PRICE_KNOWN | TICKS_KNOWN)
+        p["flags"] |= np.uint32(PRICE_KNOWN | TICKS_KNOWN | FEES_KNOWN)
         p["epoch"] = _epoch(state)
+        start_observations(state, event["pool"], read(state.chain, 0)["timestamp"])
 
 
-@handler(UniswapV3Swap, tables=[pools, market])
+@handler(UniswapV3Swap, tables=[*_V3_TABLES, *_AUDIT_TABLES, ticks])
 def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
-    """Price, tick and liquidity as the pool states them."""
+    """Check the swap and its fees; price, tick and liquidity as the pool states them."""
     p = row(state.pools, event["pool"])
-    if p["kind"] == KIND_UNISWAP_V3:
-        _set_price(state, event)
-        _set_liquidity(p, event["liquidity"][0], event["liquidity"][1])
-        p["flags"] |= np.uint32(PRICE_KNOWN)
-        row(state.market, event["pool"])["volume"] += _magnitude(event["amount0"])
+    if p["kind"] != KIND_UNISWAP_V3:
+        return
+    if not audit_v3_swap(state, event):
+        p["flags"] &= np.uint32(~FEES_KNOWN & 0xFFFFFFFF)
+    _set_price(state, event)
+    store(p["liquidity"], load(event["liquidity"]))
+    p["flags"] |= np.uint32(PRICE_KNOWN)
+    row(state.market, event["pool"])["volume"] += to_f64(_magnitude(load_signed(event["amount0"])))
 
 
 @jit
 def _magnitude(amount: Any) -> Any:
-    """|amount| of an i256 within u128, as a float; larger ones count as 0."""
-    if amount[3] >> _SIGN == _ZERO:
-        return _approximate(amount) if amount[2] == _ZERO and amount[3] == _ZERO else np.float64(0.0)
-    high, low = negate128(amount[1], amount[0])
-    return np.float64(low) + np.float64(high) * _TWO_64
+    return negate(amount) if is_negative(amount) else amount
 
 
 @jit
 def _set_price(state: Any, event: Any) -> None:
     p = row(state.pools, event["pool"])
-    for k in range(4):
-        p["sqrt_price_x96"][k] = event["sqrt_price_x96"][k]
+    store(p["sqrt_price_x96"], load(event["sqrt_price_x96"]))
     p["tick"] = event["tick"]
     _publish_v3(state, event["pool"], event)
-
-
-@jit
-def _set_liquidity(p: Any, low: Any, high: Any) -> None:
-    p["liquidity"][0] = low
-    p["liquidity"][1] = high
 
 
 @handler(UniswapV3SetFeeProtocol, tables=[pools])
@@ -289,63 +295,53 @@ def on_v3_set_fee_protocol(state: Any, event: Any, out: Any) -> Any:
         p["fee_protocol"] = event["fee_protocol0_new"] | (event["fee_protocol1_new"] << np.uint32(4))
 
 
-@handler(UniswapV3Mint, tables=[pools, ticks, market], max_inserts={ticks: 2})
+@handler(UniswapV3CollectProtocol, tables=[v3_fees])
+def on_v3_collect_protocol(state: Any, event: Any, out: Any) -> Any:
+    """Protocol fees leave the pool."""
+    if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V3:
+        collect_protocol(state, event["pool"], load(event["amount0"]), load(event["amount1"]))
+
+
+@handler(UniswapV3Flash, tables=[pools, v3_fees])
+def on_v3_flash(state: Any, event: Any, out: Any) -> Any:
+    """What a flash loan paid goes to the liquidity in range, and to the protocol."""
+    p = row(state.pools, event["pool"])
+    if p["kind"] != KIND_UNISWAP_V3:
+        return
+    told = (event["flags"] & FLAG_AMOUNT_OVERFLOW) == 0
+    if not told or pay_flash(state, event["pool"], load(event["paid0"]), load(event["paid1"])) != OK:
+        p["flags"] &= np.uint32(~FEES_KNOWN & 0xFFFFFFFF)
+
+
+@handler(UniswapV3IncreaseObservationCardinalityNext, tables=[v3_fees])
+def on_v3_increase_observations(state: Any, event: Any, out: Any) -> Any:
+    """Room for more observations."""
+    if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V3:
+        grow_observations(state, event["pool"], event["cardinality_new"])
+
+
+@handler(UniswapV3Mint, tables=[*_V3_TABLES, ticks, tick_bitmap], max_inserts={ticks: 2, tick_bitmap: 2})
 def on_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """Liquidity added to a range."""
-    _change_range(state, event, event["liquidity"][0], event["liquidity"][1])
+    _change_liquidity(state, event, load(event["liquidity"]))
 
 
-@handler(UniswapV3Burn, tables=[pools, ticks, market], max_inserts={ticks: 2})
+@handler(UniswapV3Burn, tables=[*_V3_TABLES, ticks, tick_bitmap], max_inserts={ticks: 2, tick_bitmap: 2})
 def on_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Liquidity taken from a range; a burn of zero only credits fees."""
-    high, low = negate128(event["liquidity"][1], event["liquidity"][0])
-    _change_range(state, event, low, high)
+    _change_liquidity(state, event, negate(load(event["liquidity"])))
 
 
 @jit
-def _change_range(state: Any, event: Any, low: Any, high: Any) -> None:
-    """Apply a signed liquidity change (i128 words) to both ends of a range and, if in range, to the pool."""
+def _change_liquidity(state: Any, event: Any, delta: Any) -> None:
     p = row(state.pools, event["pool"])
-    if p["kind"] != KIND_UNISWAP_V3 or (low == 0 and high == 0):
+    if p["kind"] != KIND_UNISWAP_V3 or is_zero(delta):
         return
-    status = OK
-    if (p["flags"] & TICKS_KNOWN) != 0:
-        negative_high, negative_low = negate128(high, low)
-        status = _change_tick(state, event["pool"], event["tick_lower"], (low, high), (low, high))
-        if status == OK:
-            status = _change_tick(
-                state, event["pool"], event["tick_upper"], (low, high), (negative_low, negative_high)
-            )
-    if (p["flags"] & PRICE_KNOWN) != 0 and event["tick_lower"] <= p["tick"] < event["tick_upper"]:
-        sum_status, sum_high, sum_low = add_delta128(p["liquidity"][1], p["liquidity"][0], high, low)
-        if sum_status == OK:
-            _set_liquidity(p, sum_low, sum_high)
-        else:
-            status = sum_status
-    if status != OK:
+    if change_range(state, event["pool"], event["tick_lower"], event["tick_upper"], delta) != OK:
         p["flags"] &= np.uint32(_LOSES_STATE)
     line = row(state.market, event["pool"])
     line["sequence"] = np.uint64(event["sequence"])
     line["timestamp"] = np.uint64(event["event_time_ns"])
-
-
-@jit
-def _change_tick(state: Any, pool: Any, tick: Any, gross: Any, net: Any) -> Any:
-    """Add to a tick's gross and net liquidity, given as (low, high) words; a tick without liquidity is removed."""
-    at = insert(state.ticks, pool, tick)
-    t = row(state.ticks, at)
-    t["pool"] = pool
-    t["tick"] = tick
-    status, high, low = add_delta128(t["liquidity_gross"][1], t["liquidity_gross"][0], gross[1], gross[0])
-    if status == OK:
-        t["liquidity_gross"][0] = low
-        t["liquidity_gross"][1] = high
-        status, high, low = add_signed128(t["liquidity_net"][1], t["liquidity_net"][0], net[1], net[0])
-        t["liquidity_net"][0] = low
-        t["liquidity_net"][1] = high
-    if t["liquidity_gross"][0] == 0 and t["liquidity_gross"][1] == 0:
-        remove(state.ticks, pool, tick)
-    return status
 
 
 #: In the order in which they run.
@@ -363,6 +359,9 @@ TRACKING = (
     on_v3_initialize,
     on_v3_swap,
     on_v3_set_fee_protocol,
+    on_v3_collect_protocol,
+    on_v3_flash,
+    on_v3_increase_observations,
     on_v3_mint,
     on_v3_burn,
 )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import math
 import os
 import types
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,17 @@ from disruptor.codegen import load_user_module
 from disruptor.errors import CapacityError, DefinitionError, InputError, SettingError
 from disruptor.handler import Handler
 from disruptor.handler_set import HandlerSet
-from disruptor.handlers import arbitrage, swaps, tracking
+from disruptor.handlers import opportunities, swaps, token_conduct, tracking
 from disruptor.handlers.messages import BUILT_IN
+from disruptor.handlers.path_tables import MAX_HOPS
 from disruptor.pages import PagePolicy, PagesObtained, allocate
 from disruptor.processor import Processor
+from disruptor.replay.path_setup import set_up_paths
 from disruptor.replay.settings import RunSettings
 from disruptor.ring_buffer import RingBuffer
 
 #: Built-in messages that come in; what handlers emit has ids from 100 on.
 INPUTS = tuple(m for m in BUILT_IN if m.type_id < 100)
-#: UNITS: of spreads in one basis point, of times in one second.
-SPREAD_UNIT, _SECOND_NS = 1 << 32, 1_000_000_000
-_SCALED_MAX = 2**63 - 1
 
 
 class Memory:
@@ -125,42 +122,34 @@ def build_handler_set(settings: RunSettings, user_handlers: Sequence[Handler] = 
     if settings.normalised_swaps:
         handlers += swaps.SWAPS
     if settings.arbitrage.enabled:
-        handlers += arbitrage.arbitrage_handlers(settings.arbitrage.evaluate)
+        handlers += token_conduct.TOKEN_CONDUCT
+        handlers += opportunities.opportunity_handlers(settings.arbitrage.evaluate)
     return HandlerSet([*handlers, *user_handlers], inputs=INPUTS)
 
 
-def build_processor(handlers: HandlerSet, settings: RunSettings, allocate: Callable[[int], Any]) -> Processor:
-    """A processor with the settings' capacities and what the handlers need to know of the settings."""
+def build_processor(
+    handlers: HandlerSet,
+    settings: RunSettings,
+    allocate: Callable[[int], Any],
+    chain_id: int | None = None,
+) -> Processor:
+    """A processor with the settings' capacities and what the handlers need to know of the settings.
+
+    `chain_id` is the stream's, where it is known; it tells the native token where the settings do not.
+    """
     capacity = settings.capacity
+    names = ("pools", "tokens", "pairs", "ticks", "tick_bitmap", "paths")
     processor = Processor(
         handlers,
-        capacities={
-            name: getattr(capacity, name) for name in ("pools", "tokens", "pairs", "ticks", "openings")
-        },
+        capacities={**{name: getattr(capacity, name) for name in names}, "hops": MAX_HOPS},
         output_slots=settings.output_slots,
         checked=settings.enable_bounds_checking,
         max_batch=settings.max_batch,
         allocate=allocate,
     )
     if settings.arbitrage.enabled:
-        row = processor.state.arrays["arbitrage_settings"].rows
-        row[0]["min_spread"] = _scaled("min_bps", settings.arbitrage.min_bps, SPREAD_UNIT)
-        row[0]["block_time_ns"] = _scaled("block_time", settings.arbitrage.block_time, _SECOND_NS)
-        row[0]["confidence"] = arbitrage.CONFIDENCE[settings.arbitrage.evaluate]
+        set_up_paths(processor.state, settings, settings.chain_id or chain_id)
     return processor
-
-
-def _scaled(name: str, value: float, unit: int) -> int:
-    """A setting in integer units, rounded up: what is below the setting is below the result too.
-
-    Raises
-    ------
-    SettingError : more than 63 bits hold.
-    """
-    scaled = math.ceil(Fraction(value) * unit)
-    if scaled > _SCALED_MAX:
-        raise SettingError(f"arbitrage.{name}: expected at most {_SCALED_MAX // unit}, found {value:g}")
-    return scaled
 
 
 def code_identity(handlers: HandlerSet, semantic_settings: dict[str, Any]) -> str:

@@ -68,6 +68,7 @@ class ReplayRequest(RunRequest):
     to_seq: int | None = None
     write_journal: str | None = None
     state_out: str | None = None
+    opportunities_out: str | None = None
     types: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

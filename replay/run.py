@@ -12,6 +12,7 @@ from disruptor.handlers.messages import BUILT_IN
 from disruptor.journal.writer import JournalWriter
 from disruptor.replay.bounds import Bounds
 from disruptor.replay.importer import journal_facts
+from disruptor.replay.opportunities_out import write_opportunities
 from disruptor.replay.outputs import Collector, last_block
 from disruptor.replay.program import (
     INPUTS,
@@ -48,8 +49,12 @@ class ReplayResult:
     pages: dict[str, Any]
     warnings: dict[str, int]
     slots: int
-    pairs_evaluated: int
-    pairs_compared: int
+    swaps_audited: int
+    swaps_mismatched: int
+    swaps_not_checkable: int
+    paths: int
+    paths_screened: int
+    paths_solved: int
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -70,8 +75,12 @@ class ReplayResult:
             "pages": self.pages,
             "warnings": self.warnings,
             "slots": self.slots,
-            "pairs_evaluated": self.pairs_evaluated,
-            "pairs_compared": self.pairs_compared,
+            "swaps_audited": self.swaps_audited,
+            "swaps_mismatched": self.swaps_mismatched,
+            "swaps_not_checkable": self.swaps_not_checkable,
+            "paths": self.paths,
+            "paths_screened": self.paths_screened,
+            "paths_solved": self.paths_solved,
         }
 
 
@@ -166,6 +175,8 @@ class _Replay:
             self._run_all()
         if self._request.state_out is not None:
             write_state(self._processor.state, self._request.state_out)
+        if self._request.opportunities_out is not None:
+            write_opportunities(self._processor.state, self._request.opportunities_out)
         ended = time.perf_counter()
         self._seconds = ended - began - compile_cache.compile_wall(began, ended)
 
@@ -197,7 +208,7 @@ class _Replay:
         state_digest = self._processor.state.digest()
         processor, collector = self._processor, self._collector
         counts = processor.counts()
-        cursor = processor.state.arrays.get("arbitrage_cursor")
+        audit, search = self._counters("audit_counters"), self._counters("path_cursor")
         return ReplayResult(
             chain_id=self._events.chain_id,
             events=sum(counts[name] - self._muted.get(name, 0) for name in _COUNTED)
@@ -215,15 +226,29 @@ class _Replay:
             pages=self._session.memory.report(),
             warnings=self._warnings(counts),
             slots=self._last - self._first + 1 if self._first >= 0 else 0,
-            pairs_evaluated=int(cursor.rows[0]["pairs_evaluated"]) if cursor else 0,
-            pairs_compared=int(cursor.rows[0]["pairs_compared"]) if cursor else 0,
+            swaps_audited=audit.get("audited", 0),
+            swaps_mismatched=audit.get("mismatched", 0),
+            swaps_not_checkable=audit.get("not_checkable", 0),
+            paths=search.get("path_count", 0),
+            paths_screened=search.get("screened", 0),
+            paths_solved=search.get("solved", 0),
         )
+
+    def _counters(self, table: str) -> dict[str, int]:
+        """The fields of a one-row table; empty if the handlers do not have it."""
+        arrays = self._processor.state.arrays.get(table)
+        return {} if arrays is None else {name: int(arrays.rows[0][name]) for name in arrays.rows.dtype.names}
 
     def _warnings(self, counts: dict[str, int]) -> dict[str, int]:
         warnings = dict(self._events.warnings)
-        counters = self._processor.state.arrays.get("swap_counters")
-        if counters is not None and counters.rows[0]["withheld"]:
-            warnings["swaps_withheld"] = int(counters.rows[0]["withheld"])
+        found = {
+            "swaps_withheld": self._counters("swap_counters").get("withheld", 0),
+            "swaps_mismatched": self._counters("audit_counters").get("mismatched", 0),
+            "pools_unverified": self._counters("audit_counters").get("unverified", 0),
+            "opportunities_withheld": self._counters("path_cursor").get("withheld", 0),
+            "searches_limited": self._counters("path_cursor").get("limited", 0),
+        }
+        warnings |= {kind: count for kind, count in found.items() if count}
         if counts["unknown"]:
             warnings["unknown_types"] = counts["unknown"]
         return warnings

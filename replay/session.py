@@ -48,7 +48,9 @@ class Session:
                 self._tell()
 
     def process(self, part: Run, consume: OutputConsumer) -> None:
-        """Process the events that follow those processed so far."""
+        """Process the events that follow those processed so far; there may be none."""
+        if not len(part.slots):
+            return
         end = part.first + len(part.slots)
         if self.processor.next_sequence != part.first:
             self.processor.start_at(part.first)
@@ -95,7 +97,7 @@ def run_session(
     events = open_events(inputs, settings, memory)
     restarted = False
     while True:
-        processor = build_processor(handlers, settings, memory.allocate)
+        processor = build_processor(handlers, settings, memory.allocate, events.chain_id)
         processor.compile()
         session = Session(events, processor, memory, progress)
         session.restarted = restarted

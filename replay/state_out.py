@@ -6,19 +6,15 @@ is given only while it is whole; `complete` says whether the numbers are the cha
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from disruptor.errors import InputError
 from disruptor.handlers.messages import KIND_NAMES, KIND_UNISWAP_V2, KIND_UNISWAP_V3
-from disruptor.handlers.pools import NO_FEE, RESERVES_KNOWN, TICKS_KNOWN
+from disruptor.handlers.pools import FEES_KNOWN, NO_FEE, RESERVES_KNOWN, TICKS_KNOWN, UNVERIFIED
+from disruptor.replay.line_file import write_lines
 from disruptor.state import State
 
 
@@ -29,22 +25,7 @@ def write_state(state: State, path: str) -> int:
     ------
     InputError : the file can't be written.
     """
-    target = Path(path)
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        count = 0
-        with os.fdopen(handle, "w") as file:
-            for line in pool_lines(state):
-                file.write(json.dumps(line, separators=(",", ":")) + "\n")
-                count += 1
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"--state-out {path}: {error.strerror}") from None
-    return count
+    return write_lines(path, "--state-out", pool_lines(state))
 
 
 def pool_lines(state: State) -> Iterator[dict[str, Any]]:
@@ -63,7 +44,11 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
             "factory": _hex(names["factory"]) if names["factory"].any() else None,
             "block": int(chain["block_number"]),
             "complete": _is_complete(row, chain),
+            "verified": not row["flags"] & UNVERIFIED,
         }
+        if not line["verified"]:
+            failure = state.rows("audit_failures")[pool]
+            line["unverified_at"] = {"block": int(failure["block_number"]), "log_index": int(failure["log_index"])}
         if row["kind"] == KIND_UNISWAP_V2:
             line |= {"reserve0": _integer(row["reserve0"]), "reserve1": _integer(row["reserve1"])}
         else:
@@ -72,9 +57,20 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
             line["tick"] = int(row["tick"])
             line["liquidity"] = _integer(row["liquidity"])
             line["fee_protocol"] = int(row["fee_protocol"])
+            line |= _fees(state.rows("v3_fees")[pool], known=bool(line["complete"] and row["flags"] & FEES_KNOWN))
             if line["complete"]:
                 line["ticks"] = _tick_map(ticks[firsts[pool] : firsts[pool + 1]])
         yield line
+
+
+def _fees(fees: Any, *, known: bool) -> dict[str, Any]:
+    """Fee growth, protocol fees and observations: null where they are not known to be the chain's."""
+    names = ("fee_growth_global0_x128", "fee_growth_global1_x128", "protocol_fees0", "protocol_fees1")
+    line: dict[str, Any] = {name: _integer(fees[name]) if known else None for name in names}
+    observed = known and fees["observation_cardinality"] != 0
+    for name in ("observation_index", "observation_cardinality", "observation_cardinality_next"):
+        line[name] = int(fees[name]) if observed else None
+    return line
 
 
 def _is_complete(row: Any, chain: Any) -> bool:

@@ -1,0 +1,315 @@
+"""Arbitrage cycles over all pools: searched at a boundary, verified in the contracts' integers, opened and closed.
+
+Events that change a pool only mark it. At the boundary (block, transaction or log end) every path through a marked
+pool is looked at once:
+
+    screen    the product of the marginal rates: no swap of any size beats it, so what it refuses can't pay
+    search    the input that pays most (`path_search`)
+    settle    the exact swaps at that input (`path_exact`), and what they cost (`path_costs`)
+
+What pays is open until it is looked at again and does not. A report is made when a cycle opens and when its answer
+changes; `OpportunityClosed` ends each, and names the transaction that did it. While nothing touches its pools an
+opportunity is neither solved nor reported again.
+
+A path is barred while a pool of it is incomplete or has failed an audit, or a token of it does not move in full.
+
+A boundary's work can be long, so it runs in slices of bounded work and outputs; where it stands is in `path_cursor`.
+
+DETERMINISM: the screen's floats decide only whether exact arithmetic runs; its margin is far wider than their error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from disruptor.access import assign, read, row
+from disruptor.handler import Handler, handler
+from disruptor.handlers.messages import (
+    BOUNDARY_BLOCK,
+    BOUNDARY_LOG,
+    BOUNDARY_TRANSACTION,
+    NO_ID,
+    ArbitrageOpportunity,
+    ArbitragePath,
+    BlockEnd,
+    OpportunityClosed,
+    PoolIncomplete,
+    PoolRegistered,
+    TransactionEnd,
+    UniswapV2State,
+    UniswapV2Sync,
+    UniswapV3Burn,
+    UniswapV3Initialize,
+    UniswapV3Mint,
+    UniswapV3State,
+    UniswapV3Swap,
+)
+from disruptor.handlers.path_costs import note_native
+from disruptor.handlers.path_curve import refresh_rates
+from disruptor.handlers.path_graph import MAX_ENTRIES, find_paths, link_pair
+from disruptor.handlers.path_tables import (
+    MAX_HOPS,
+    base_tokens,
+    hop_cells,
+    last_changes,
+    native_pools,
+    native_quotes,
+    pair_links,
+    path_answer,
+    path_cursor,
+    path_heads,
+    path_settings,
+    path_state,
+    paths,
+    rates,
+    token_links,
+)
+from disruptor.handlers.path_visit import barred_count, visit
+from disruptor.jit import jit
+from disruptor.status import AGAIN, OK
+
+#: Work of one slice.
+MAX_SCREENS = 4096
+MAX_SOLVES = 8
+#: Outputs of one path looked at: closed, opened, its path.
+_OUTPUTS_EACH = 3
+
+_MARK = [path_heads, path_cursor, last_changes]
+_ONE = np.uint32(1)
+_HOPS = np.uint32(MAX_HOPS)
+
+
+@jit
+def _mark(state: Any, pool: Any) -> bool:
+    """Put a pool on the list for the next boundary, once; whether it is on any path."""
+    head = row(state.path_heads, pool)
+    if head["first"] == 0:
+        return False
+    cursor = row(state.path_cursor, 0)
+    if head["boundary"] != cursor["boundary"] + np.uint64(1):
+        head["boundary"] = cursor["boundary"] + np.uint64(1)
+        head["next_marked"] = cursor["first_marked"]
+        cursor["first_marked"] = pool + _ONE
+    return True
+
+
+@jit
+def _mark_by(state: Any, event: Any) -> None:
+    """Mark the pool of a log, and note the transaction."""
+    if _mark(state, event["pool"]):
+        change = row(state.last_changes, event["pool"])
+        change["block_number"] = read(state.chain, 0)["block_number"]
+        change["transaction_index"] = event["transaction_index"]
+        assign(change["tx_hash"], event["tx_hash"])
+
+
+@jit
+def _begin(state: Any) -> None:
+    """Before a boundary's first slice: rates of all marked pools; all open paths too if something was barred."""
+    cursor = row(state.path_cursor, 0)
+    epoch, barred = read(state.chain, 0)["epoch"], barred_count(state)
+    if cursor["epoch"] != epoch or cursor["flagged"] != barred:
+        cursor["epoch"], cursor["flagged"] = epoch, barred
+        at = cursor["first_open"]
+        while at != 0:
+            _mark(state, read(state.paths, at - _ONE)["pool0"])
+            at = read(state.path_state, at - _ONE)["next_open"]
+    at = cursor["first_marked"]
+    while at != 0:
+        refresh_rates(state, at - _ONE)
+        at = read(state.path_heads, at - _ONE)["next_marked"]
+    cursor["refreshed"] = _ONE
+
+
+@jit
+def _following(path: Any, k: Any) -> Any:
+    """The next entry of the list that hop k of a path is on."""
+    if k == 0:
+        return path["next0"]
+    if k == 1:
+        return path["next1"]
+    return path["next2"] if k == 2 else path["next3"]
+
+
+@jit
+def _evaluate(state: Any, event: Any, out: Any) -> Any:
+    """One slice over the paths of the marked pools; AGAIN while there is more."""
+    cursor = row(state.path_cursor, 0)
+    if cursor["refreshed"] == 0:
+        if cursor["first_marked"] == 0 and cursor["epoch"] == read(state.chain, 0)["epoch"]:
+            return OK
+        _begin(state)
+    screens, solves = np.int64(MAX_SCREENS), np.int64(MAX_SOLVES)
+    while cursor["hop"] != 0 or cursor["first_marked"] != 0:
+        if cursor["hop"] == 0:
+            head = read(state.path_heads, cursor["first_marked"] - _ONE)
+            cursor["first_marked"], cursor["hop"] = head["next_marked"], head["first"]
+            continue
+        if screens <= 0 or solves <= 0:
+            return AGAIN
+        screens -= 1
+        at = cursor["hop"] - _ONE
+        path = row(state.paths, at // _HOPS)
+        cursor["hop"] = _following(path, at % _HOPS)
+        if path["boundary"] != cursor["boundary"] + np.uint64(1):
+            path["boundary"] = cursor["boundary"] + np.uint64(1)
+            if visit(state, out, at // _HOPS):
+                solves -= 1
+    cursor["boundary"] += np.uint64(1)
+    cursor["refreshed"] = np.uint32(0)
+    return OK
+
+
+@handler(
+    PoolRegistered,
+    tables=[paths, path_state, path_heads, path_cursor, pair_links, token_links, native_quotes],
+    max_inserts={paths: MAX_ENTRIES},
+    slices=True,
+)
+def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
+    """Enter every cycle that this pool closes."""
+    pool = event["pool"]
+    if read(state.pools, pool)["kind"] == 0:
+        return OK
+    if read(state.path_cursor, 0)["entered"] == 0:
+        if read(state.path_heads, pool)["entered"] != 0:
+            return OK
+        row(state.path_heads, pool)["entered"] = _ONE
+        link_pair(state, pool)
+        note_native(state, event)
+    return find_paths(state, pool)
+
+
+@handler(UniswapV2State, tables=_MARK)
+def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
+    """Given reserves may open something."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV2Sync, tables=_MARK)
+def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
+    """New reserves may open or close something."""
+    _mark_by(state, event)
+
+
+@handler(UniswapV3State, tables=_MARK)
+def mark_v3_state(state: Any, event: Any, out: Any) -> Any:
+    """A given price may open something."""
+    _mark(state, event["pool"])
+
+
+@handler(UniswapV3Initialize, tables=_MARK)
+def mark_v3_initialize(state: Any, event: Any, out: Any) -> Any:
+    """A first price, still without liquidity."""
+    _mark_by(state, event)
+
+
+@handler(UniswapV3Swap, tables=_MARK)
+def mark_v3_swap(state: Any, event: Any, out: Any) -> Any:
+    """A new price may open or close something."""
+    _mark_by(state, event)
+
+
+@handler(UniswapV3Mint, tables=_MARK)
+def mark_v3_mint(state: Any, event: Any, out: Any) -> Any:
+    """More liquidity, here or beyond, pays for a larger input."""
+    _mark_by(state, event)
+
+
+@handler(UniswapV3Burn, tables=_MARK)
+def mark_v3_burn(state: Any, event: Any, out: Any) -> Any:
+    """Less liquidity may close what was open, or make it smaller."""
+    _mark_by(state, event)
+
+
+@handler(PoolIncomplete, tables=_MARK)
+def mark_incomplete(state: Any, event: Any, out: Any) -> Any:
+    """An incomplete pool closes what goes through it. Losing all is seen by the epoch at the next boundary."""
+    if event["pool"] != NO_ID:
+        _mark(state, event["pool"])
+
+
+MARKS = (
+    on_pool_registered,
+    mark_v2_state,
+    mark_v2_sync,
+    mark_v3_state,
+    mark_v3_initialize,
+    mark_v3_swap,
+    mark_v3_mint,
+    mark_v3_burn,
+    mark_incomplete,
+)
+
+_SLICED: dict[str, Any] = {
+    "tables": [
+        paths,
+        path_state,
+        path_heads,
+        path_cursor,
+        rates,
+        hop_cells,
+        path_answer,
+        path_settings,
+        base_tokens,
+        native_pools,
+    ],
+    "max_outputs": _OUTPUTS_EACH * MAX_SOLVES,
+    "slices": True,
+}
+
+
+@handler(BlockEnd, **_SLICED)
+def evaluate_block(state: Any, event: Any, out: Any) -> Any:
+    """What can be taken at the top of the next block."""
+    return _evaluate(state, event, out)
+
+
+@handler(TransactionEnd, **_SLICED)
+def evaluate_transaction(state: Any, event: Any, out: Any) -> Any:
+    """What a backrun of this transaction could take."""
+    return _evaluate(state, event, out)
+
+
+@handler(UniswapV2Sync, **_SLICED)
+def evaluate_v2_sync(state: Any, event: Any, out: Any) -> Any:
+    """Diagnostic: between two logs of one transaction nothing can be traded."""
+    return _evaluate(state, event, out)
+
+
+@handler(UniswapV3Swap, **_SLICED)
+def evaluate_v3_swap(state: Any, event: Any, out: Any) -> Any:
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, event, out)
+
+
+@handler(UniswapV3Mint, **_SLICED)
+def evaluate_v3_mint(state: Any, event: Any, out: Any) -> Any:
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, event, out)
+
+
+@handler(UniswapV3Burn, **_SLICED)
+def evaluate_v3_burn(state: Any, event: Any, out: Any) -> Any:
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, event, out)
+
+
+#: `path_settings.boundary` by the setting's name.
+BOUNDARIES = {"block": BOUNDARY_BLOCK, "transaction": BOUNDARY_TRANSACTION, "log": BOUNDARY_LOG}
+
+
+def opportunity_handlers(evaluate: str) -> tuple[Handler, ...]:
+    """The handlers for `arbitrage.evaluate`: block, transaction or log. Block ends evaluate what is left."""
+    at = {
+        "block": (evaluate_block,),
+        "transaction": (evaluate_transaction, evaluate_block),
+        "log": (evaluate_v2_sync, evaluate_v3_swap, evaluate_v3_mint, evaluate_v3_burn, evaluate_block),
+    }
+    return (*MARKS, *at[evaluate])
+
+
+#: What these handlers emit; named here so that the loop knows their types.
+EMITTED = (ArbitrageOpportunity, ArbitragePath, OpportunityClosed)

@@ -1,0 +1,220 @@
+"""The tables of the search for cycles. Only handlers of `disruptor.handlers.opportunities` write them.
+
+A *path* is a cycle of two to four pools that starts and ends at one token; no pool and no inner token comes twice.
+It is entered once, for both directions: at the margin at most one of the two can pay.
+
+    pairs, pools          of tracking: which pools trade a pair
+    token_links           first pair of each token         ┐ the graph of tokens,
+    pair_links            next pair of either token        ┘ walked when a pool is registered
+    paths                 pools of each cycle, and links to the next path of each pool
+    path_heads            first path of each pool; whether the pool has changed since the last boundary
+    rates                 what one unit buys at the margin, net of fee, both ways: what the screen reads
+    path_state            the answer for a path that is open
+    hop_cells             scratch of the solver, a row a hop
+
+None of them is part of a state's digest: all could be computed again from pools, and what they lead to is in the
+outputs.
+"""
+
+from __future__ import annotations
+
+from disruptor.handlers.messages import ADDRESS, HASH
+from disruptor.message import f64, i32, i64, u32, u64, u128, u256
+from disruptor.table import Table
+
+#: Hops of the longest cycle.
+MAX_HOPS = 4
+#: Rows of `base_tokens`.
+MAX_BASE_TOKENS = 64
+#: Rows of `native_pools`.
+MAX_NATIVE_POOLS = 64
+
+token_links = Table("token_links", {"first_pair": u32, "degree": u32}, key="tokens", digest=False)
+
+pair_links = Table(
+    "pair_links",
+    {
+        "next0": u32,  # next pair of token0 + 1, 0 at the end
+        "next1": u32,
+        "linked": u32,
+        "reserved": u32,
+    },
+    key="pairs",
+    digest=False,
+)
+
+#: One cache line a path. Hop k goes through `pool{k}`; bit k of `zero_for_one` is its direction going forward.
+paths = Table(
+    "paths",
+    {
+        "pool0": u32,
+        "pool1": u32,
+        "pool2": u32,
+        "pool3": u32,
+        "next0": u32,  # next (path * 4 + hop) + 1 of the pool's list, 0 at the end
+        "next1": u32,
+        "next2": u32,
+        "next3": u32,
+        "hops": u32,
+        "zero_for_one": u32,
+        "boundary": u64,  # looked at for this boundary
+        "open": u32,  # 0 closed, 1 open going forward, 2 going backward
+        "reserved": u32,
+    },
+    key="paths",
+    digest=False,
+)
+
+path_heads = Table(
+    "path_heads",
+    {
+        "first": u32,  # (path * 4 + hop) + 1, 0 none
+        "next_marked": u32,  # pool + 1
+        "boundary": u64,  # on the list for this boundary
+        "entered": u32,  # its paths have been looked for
+        "reserved": u32,
+    },
+    key="pools",
+    digest=False,
+)
+
+#: The transaction that changed a pool last, to name who closed what.
+last_changes = Table(
+    "last_changes",
+    {"block_number": u64, "transaction_index": u32, "reserved": u32, "tx_hash": HASH},
+    key="pools",
+    digest=False,
+)
+
+#: 0 where the pool can't be traded that way.
+rates = Table("rates", {"zero_for_one": f64, "one_for_zero": f64}, key="pools", digest=False)
+
+path_state = Table(
+    "path_state",
+    {
+        "amount_in": u128,
+        "profit": u128,
+        "out0": u128,
+        "out1": u128,
+        "out2": u128,
+        "out3": u128,
+        "opened_block": u64,
+        "gas_cost_wei": u64,
+        "next_open": u32,  # path + 1
+        "previous_open": u32,
+    },
+    key="paths",
+    digest=False,
+)
+
+#: Where a hop's pool stands while the solver walks along its curve; amounts of the exact answer.
+hop_cells = Table(
+    "hop_cells",
+    {
+        "pool": u32,
+        "zero_for_one": u32,
+        "kind": u32,
+        "tick": i32,
+        "boundary_tick": i32,
+        "boundary_initialized": u32,
+        "crossed": u32,  # initialized ticks crossed so far
+        "reserved": u32,
+        "depth_in": f64,  # virtual reserves of the current piece, input side
+        "depth_out": f64,
+        "kept": f64,  # 1 - fee
+        "room": f64,  # most input that the piece can take; infinite for one piece
+        "sqrt_price": f64,
+        "liquidity": u128,
+        "amount_out": u256,
+        "best_out": u256,
+    },
+    key="hops",
+    capacity=MAX_HOPS,
+    digest=False,
+)
+
+#: The answer of the search just made.
+path_answer = Table(
+    "path_answer",
+    {
+        "amount_in": u128,
+        "profit": u128,
+        "cost": u128,
+        "spread": i64,
+        "gas": u64,
+        "gas_cost_wei": u64,
+        "gross": u32,
+        "reserved": u32,
+    },
+    digest=False,
+)
+
+path_cursor = Table(
+    "path_cursor",
+    {
+        "boundary": u64,  # boundaries evaluated so far
+        "path_count": u32,
+        "first_marked": u32,  # pool + 1, 0 none
+        "hop": u32,  # (path * 4 + hop) + 1 to go on with, 0 at the start of a pool
+        "refreshed": u32,  # the rates of all marked pools are those of this boundary
+        "first_open": u32,  # path + 1
+        "entered": u32,  # paths of the pool being registered that are entered already
+        "epoch": u32,
+        "flagged": u32,  # tokens and pools barred when all open paths were last looked through
+        "screened": u64,
+        "solved": u64,
+        "openings": u64,
+        "withheld": u64,  # open, but an amount does not fit u128
+        "limited": u64,  # searches that stopped at MAX_PIECES
+    },
+    digest=False,
+)
+
+#: Written by the engine before the first event: what settings make of it.
+path_settings = Table(
+    "path_settings",
+    {
+        "block_time_ns": u64,
+        "priority_fee": u64,  # wei per gas
+        "max_amount_in": u128,  # 0: no limit
+        "min_spread": i64,
+        "loan_millionths": u32,
+        "max_hops": u32,
+        "count_gas": u32,
+        "boundary": u32,  # BOUNDARY_BLOCK, ...
+        "base_tokens": u32,  # rows of `base_tokens` in use
+        "native_pools": u32,
+    },
+    digest=False,
+    rollback="engine",
+)
+
+#: Tokens in which profit is wanted, best first.
+base_tokens = Table(
+    "base_tokens",
+    {"address": ADDRESS},
+    key="base_tokens",
+    capacity=MAX_BASE_TOKENS,
+    digest=False,
+    rollback="engine",
+)
+#: Row 0: the wrapped native token; the others: pools through which gas is converted into a profit token.
+native_pools = Table(
+    "native_pools",
+    {"address": ADDRESS},
+    key="native_pools",
+    capacity=MAX_NATIVE_POOLS,
+    digest=False,
+    rollback="engine",
+)
+
+#: How the price of gas becomes an amount of a token: found when the named pools are registered.
+native_quotes = Table(
+    "native_quotes",
+    {
+        "pool": u32,  # the named pool of this token and the native one + 1, 0 none
+        "is_native": u32,
+    },
+    key="tokens",
+    digest=False,
+)
