@@ -23,7 +23,7 @@ LogSources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="Recorded logs: files, directories of chunks, globs.")
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="P", help="Settings profile: replay, scan, or a YAML file.")
+    str | None, typer.Option("--profile", metavar="P", help="Settings profile: replay, scan, quote, or a YAML file.")
 ]
 Sets = Annotated[
     list[str] | None,
@@ -66,6 +66,12 @@ Types = Annotated[
 StateOut = Annotated[
     str | None,
     typer.Option("--state-out", metavar="FILE", help="Write the state, one JSON line a pool."),
+]
+OpportunitiesOut = Annotated[
+    str | None,
+    typer.Option(
+        "--opportunities-out", metavar="FILE.jsonl", help="Write what is open at the end, one JSON line each."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files of --out that exist.")]
 Debug = Annotated[

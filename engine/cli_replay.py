@@ -16,15 +16,39 @@ if TYPE_CHECKING:
     from disruptor.engine.opportunities import BestOpportunities, Ranking
     from disruptor.replay.request import OutputSink, ReplayRequest
 
-OPPORTUNITY = "ArbitrageOpportunity"
+#: What the table of a scan is made of.
+SCANNED = ("ArbitrageOpportunity", "OpportunityClosed")
 
 
 class SortBy(StrEnum):
     """What makes one opportunity come before another."""
 
     spread = "spread"
-    depth = "depth"
+    profit = "profit"
     block = "block"
+
+
+Top = Annotated[int, typer.Option("--top", metavar="N", min=1, max=100_000, help="Rows to show.")]
+By = Annotated[
+    SortBy,
+    typer.Option(
+        "--sort-by",
+        help="Widest spread; most profit, which only compares within one token: by token, --top of each; "
+        "or latest block first.",
+    ),
+]
+Token = Annotated[
+    list[str] | None,
+    typer.Option("--token", metavar="ADDR|SYMBOL", help="Only routes with this token; repeatable."),
+]
+Pool = Annotated[
+    list[str] | None,
+    typer.Option("--pool", metavar="ADDR", help="Only routes through this pool; repeatable."),
+]
+MinBps = Annotated[float, typer.Option("--min-bps", metavar="BPS", min=0, help="Smallest spread to show.")]
+Tokens = Annotated[
+    str | None, typer.Option("--tokens", metavar="FILE", help="Token list: symbols and decimals.")
+]
 
 
 def replay(
@@ -45,16 +69,21 @@ def replay(
     out: options.Out = None,
     types: options.Types = None,
     state_out: options.StateOut = None,
+    opportunities_out: options.OpportunitiesOut = None,
     force: options.Force = False,
     debug: options.Debug = False,
 ) -> None:
     """Run recorded logs or a journal through the engine: pools, swaps, arbitrage, digests."""
     from disruptor.replay.request import ReplayRequest
 
-    names = split_types(types, out)
+    names, settings = split_types(types, out), options.settings_of(profile, "replay", sets)
+    if opportunities_out is not None and not settings.arbitrage.enabled:
+        raise SettingError(
+            "arbitrage.enabled: expected true with --opportunities-out: there are none without it"
+        )
     request = ReplayRequest(
         sources=tuple(sources),
-        settings=options.settings_of(profile, "replay", sets),
+        settings=settings,
         handlers=tuple(handlers or ()),
         pools=tuple(pools or ()),
         blocks=tuple(blocks or ()),
@@ -65,7 +94,8 @@ def replay(
         write_journal=write_journal,
         sort=sort,
         strict=strict,
-        state_out=checked_state_out(state_out),
+        state_out=checked_file("--state-out", state_out),
+        opportunities_out=checked_file("--opportunities-out", opportunities_out),
         types=names,
     )
     answer = execute(request, output_sinks(out, names, force=force), title="replay")
@@ -86,29 +116,19 @@ def scan(
     to_block: options.ToBlock = None,
     from_seq: options.FromSequence = None,
     to_seq: options.ToSequence = None,
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, max=100_000, help="Rows to show.")] = 10,
-    sort_by: Annotated[
-        SortBy, typer.Option("--sort-by", help="Widest spread, most depth, or latest block first.")
-    ] = SortBy.spread,
-    token: Annotated[
-        list[str] | None,
-        typer.Option("--token", metavar="ADDR|SYMBOL", help="Only pairs with this token; repeatable."),
-    ] = None,
-    pool: Annotated[
-        list[str] | None, typer.Option("--pool", metavar="ADDR", help="Only with this pool; repeatable.")
-    ] = None,
-    min_bps: Annotated[
-        float, typer.Option("--min-bps", metavar="BPS", min=0, help="Smallest spread to show.")
-    ] = 0.0,
-    tokens: Annotated[
-        str | None, typer.Option("--tokens", metavar="FILE", help="Token list: symbols and decimals.")
-    ] = None,
+    top: Top = 10,
+    sort_by: By = SortBy.spread,
+    token: Token = None,
+    pool: Pool = None,
+    min_bps: MinBps = 0.0,
+    tokens: Tokens = None,
     sort: options.Sort = False,
     strict: options.Strict = False,
     as_json: options.AsJson = False,
     out: options.Out = None,
     types: options.Types = None,
     state_out: options.StateOut = None,
+    opportunities_out: options.OpportunitiesOut = None,
     force: options.Force = False,
     debug: options.Debug = False,
 ) -> None:
@@ -139,8 +159,9 @@ def scan(
         to_seq=to_seq,
         sort=sort,
         strict=strict,
-        state_out=checked_state_out(state_out),
-        types=None if out else (OPPORTUNITY,),
+        state_out=checked_file("--state-out", state_out),
+        opportunities_out=checked_file("--opportunities-out", opportunities_out),
+        types=None if out else SCANNED,
     )
     best = BestOpportunities(ranking)
     answer = execute(request, [best, *output_sinks(out, names, force=force)], title="scan")
@@ -170,17 +191,21 @@ def show_best(
     *,
     as_json: bool,
 ) -> None:
-    """The table and a line below it, or the one object with `best` added."""
-    from disruptor.engine.tables import opportunity_json, print_opportunities
+    """The table and lines below it, or the one object with `best` and `totals` added."""
+    from disruptor.engine.tables import opportunity_json, print_opportunities, total_json, total_lines
 
-    rows = best.result()
+    rows, totals = best.result(), best.totals()
     if as_json:
-        options.print_json({**answer, "best": [opportunity_json(row, known) for row in rows]})
+        added = {
+            "best": [opportunity_json(row, known) for row in rows],
+            "totals": [total_json(total, known) for total in totals],
+        }
+        options.print_json({**answer, **added})
         return
     print_opportunities(rows, known)
     shown = f"{len(rows)} of {answer['opportunities']:,} openings shown, by {ranking.sort_by}"
     typer.echo(f"{shown}; {answer['events']:,} events in {answer['seconds']:.2f} s")
-    for line in warning_lines(answer):
+    for line in (*total_lines(totals, known), *warning_lines(answer)):
         typer.echo(line)
 
 
@@ -205,13 +230,13 @@ def split_types(types: str | None, out: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def checked_state_out(path: str | None) -> str | None:
-    """Refuse, before the run, a `--state-out` that has no folder. An earlier state is replaced, in one step."""
+def checked_file(option: str, path: str | None) -> str | None:
+    """Refuse, before the run, a file that has no folder. An earlier file is replaced, in one step, at the end."""
     if path is None:
         return None
     target = Path(path)
     if target.is_dir() or not target.parent.is_dir():
-        raise InputError(f"--state-out {path}: expected a file in a folder that exists")
+        raise InputError(f"{option} {path}: expected a file in a folder that exists")
     return path
 
 
@@ -233,6 +258,9 @@ def summary_lines(answer: dict[str, Any]) -> list[str]:
         f"(sequences {answer['first_sequence']} to {answer['last_sequence']}) in {answer['seconds']:.2f} s, "
         f"{answer['events_per_second']:,.0f}/s; compiled in {answer['compile_seconds']:.2f} s",
         f"outputs: {outputs}; {answer['opportunities']:,} arbitrage openings",
+        f"audit: {answer['swaps_audited']:,} swaps matched, {answer['swaps_mismatched']:,} mismatched, "
+        f"{answer['swaps_not_checkable']:,} not checkable; {answer['paths']:,} paths, "
+        f"{answer['paths_screened']:,} screened, {answer['paths_solved']:,} solved",
         f"state digest   {answer['state_digest']}",
         f"output digest  {answer['output_digest']}",
         f"code identity  {answer['code_identity']}; pages {page_text(answer['pages'])}",

@@ -1,41 +1,36 @@
 """The best opportunities of a run, in memory that does not grow with it.
 
-An opportunity that stays open is reported at every boundary. What a reader wants to see is one line for
-each *opening*, at its best: so the ranking keeps, for each opening, the record with the highest rank, and
-of those the best `top`. An opening is told from the next one of the same two pools by `FLAG_OPENING`.
+An opportunity is reported when it opens and whenever its answer changes. What a reader wants to see is one line for
+each *opening*, at its best: so the ranking keeps, for each opening, the report that ranks first, and of those the best
+`top`. An opening is told from the next one of the same path by `FLAG_OPENING`, and ends with `OpportunityClosed`.
 
-Why dropping is safe: an opening outside a batch's own best `top` is outranked by `top` other openings,
-whose final ranks can only be higher. So each batch needs Python objects for at most `top` records.
+Profits are amounts of different tokens and can't be compared: ranked by profit, openings are grouped by the token that
+they pay in, and `top` of each group are kept.
+
+Why dropping is safe: an opening outside a batch's own best `top` is outranked by `top` other openings of its group,
+whose final ranks can only be better. So each batch needs Python objects for at most `top` reports of each group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from disruptor.engine.output import wide_integers
+from disruptor.engine.open_paths import Closing, OpenPaths, Total
+from disruptor.engine.opportunity_rows import REPORT, Opportunity, is_in_route, opportunity_of, reports_of
 from disruptor.errors import InputError
-from disruptor.handlers.messages import FLAG_OPENING, ArbitrageOpportunity
+from disruptor.handlers.messages import ArbitrageOpportunity, OpportunityClosed
 from disruptor.message import MessageType
 from disruptor.replay.request import OutputContext, PoolAddress, header
 
-
-class Opportunity(NamedTuple):
-    """One opening at its best. Depths are raw units of token0 and token1, None where the run gives none."""
-
-    sequence: int
-    block: int
-    token0: bytes
-    token1: bytes
-    buy_pool: bytes | None
-    sell_pool: bytes | None
-    spread_bps: float
-    depth0: int | None
-    depth1: int | None
+#: A path and the how-manieth of its openings.
+Opening = tuple[int, int]
+#: What openings are ordered by, the smallest first: group, rank, sequence, ordinal.
+Place = tuple[bytes, tuple[float, ...], int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +39,9 @@ class Ranking:
 
     Attributes
     ----------
-    top : how many
-    sort_by : "spread" (widest first), "depth" (deepest in token0 first) or "block" (latest first)
-    tokens, pools : addresses of which one must take part; None for any
+    top : how many; of each token where they are sorted by profit
+    sort_by : "spread" (widest first), "profit" (by token, then the most first) or "block" (latest first)
+    tokens, pools : addresses of which one must be on the route; None for any
     min_bps : smallest spread
     """
 
@@ -58,39 +53,43 @@ class Ranking:
 
 
 class BestOpportunities:
-    """A sink that keeps the best openings."""
+    """A sink that keeps the best openings, and what is open."""
 
     def __init__(self, ranking: Ranking) -> None:
         self._ranking = ranking
         self._pool_address: PoolAddress = lambda pool: None
-        self._openings: dict[int, int] = {}  # pools of an opening -> how often they opened so far
-        self._best: dict[tuple[int, int], tuple[float, Opportunity]] = {}
+        self._paths = OpenPaths()
+        self._best: dict[Opening, tuple[Place, Any]] = {}
+        self._most = 2 * ranking.top
+        self._reports: list[npt.NDArray[Any]] = []
+        self._closings: list[Closing] = []
 
     def open(self, messages: Sequence[MessageType], pool_address: PoolAddress) -> None:
         """Learn how to turn pool ids into addresses; forget what a run told that starts over."""
         self._pool_address = pool_address
-        self._openings.clear()
-        self._best.clear()
+        self._paths.clear()
+        for kept in (self._best, self._reports, self._closings):
+            kept.clear()
 
     def write(self, records: npt.NDArray[Any], context: OutputContext) -> None:
-        """Rank the opportunities of one batch; other types are not looked at."""
-        if context.message.type_id != ArbitrageOpportunity.type_id or not len(records):
-            return
-        venue_a, venue_b = (records[name].astype(np.uint64) for name in ("venue_a", "venue_b"))
-        pools = venue_a << np.uint64(32) | venue_b
-        numbers = self._number_openings(pools, header(records, context.message, "flags"))
-        rank = self._rank(records, context)
-        chosen = np.flatnonzero(self._wanted(records))
-        chosen = best_of_each(pools[chosen], numbers[chosen], rank[chosen], chosen)[: self._ranking.top]
-        for row in chosen.tolist():
-            opening = (int(pools[row]), int(numbers[row]))
-            if opening not in self._best or rank[row] > self._best[opening][0]:
-                self._best[opening] = (float(rank[row]), self._describe(records, context, row))
-        if len(self._best) > 2 * self._ranking.top:
-            self._best = dict(self._sorted()[: self._ranking.top])
+        """Take opportunities and their ends; other types are not looked at."""
+        if context.message.type_id == ArbitrageOpportunity.type_id:
+            self._reports.append(reports_of(records, context))
+        elif context.message.type_id == OpportunityClosed.type_id:
+            sequence, ordinal = (
+                header(records, context.message, name).copy() for name in ("sequence", "source_sequence")
+            )
+            self._closings.append(Closing(sequence, ordinal, records["path"].copy()))
 
     def end_batch(self) -> None:
-        """Nothing: ranks do not depend on batches."""
+        """Rank what came since the last batch, and note what is open now."""
+        reports = np.concatenate([np.zeros(0, REPORT), *self._reports])
+        numbers = self._paths.number_openings(reports)
+        wanted = self._wanted(reports)
+        self._paths.update(reports, wanted, self._closings)
+        self._rank(reports[wanted], numbers[wanted])
+        self._reports.clear()
+        self._closings.clear()
 
     def close(self) -> None:
         """Nothing: the result stays in memory."""
@@ -100,87 +99,93 @@ class BestOpportunities:
 
     def result(self) -> list[Opportunity]:
         """The best openings, best first; equal ranks in the order of the run."""
-        return [opportunity for _, (_, opportunity) in self._sorted()[: self._ranking.top]]
+        self._cut()
+        return [
+            opportunity_of(report, self._pool_address, is_open=self._paths.is_open(*opening))
+            for opening, (_, report) in self._best.items()
+        ]
 
-    def _sorted(self) -> list[tuple[tuple[int, int], tuple[float, Opportunity]]]:
-        return sorted(self._best.items(), key=lambda item: (-item[1][0], item[1][1].sequence, item[0]))
+    def totals(self) -> list[Total]:
+        """What is open at the end and passes the filters, greedily added up for each token."""
+        return self._paths.totals()
 
-    def _number_openings(
-        self, pools: npt.NDArray[np.uint64], flags: npt.NDArray[Any]
-    ) -> npt.NDArray[np.int64]:
-        """For each record, the how-manieth opening of its two pools it belongs to."""
-        names, group = np.unique(pools, return_inverse=True)
-        order = np.argsort(group, kind="stable")
-        opened = (flags[order] & FLAG_OPENING != 0).astype(np.int64)
-        running = np.cumsum(opened)
-        first = np.searchsorted(group[order], np.arange(len(names)))
-        before = np.array([self._openings.get(name, 0) for name in names.tolist()], dtype=np.int64)
-        numbers = np.empty(len(pools), dtype=np.int64)
-        numbers[order] = running + (before - running[first] + opened[first])[group[order]]
-        last = np.append(first[1:], len(pools)) - 1
-        self._openings.update(zip(names.tolist(), numbers[order][last].tolist(), strict=True))
-        return numbers
+    def _rank(self, reports: npt.NDArray[Any], numbers: npt.NDArray[np.int64]) -> None:
+        """Keep those of some reports that may be among the best in the end."""
+        by_token = self._ranking.sort_by == "profit"
+        ranks = rank_columns(reports, self._ranking.sort_by)
+        tokens = np.ascontiguousarray(reports["tokens"][:, 0])
+        groups = np.zeros(len(reports), np.intp)
+        if by_token:
+            groups = np.unique(tokens, axis=0, return_inverse=True)[1].reshape(-1)
+        for row in best_rows(reports["path"], numbers, groups, ranks, self._ranking.top).tolist():
+            opening = int(reports["path"][row]), int(numbers[row])
+            group = tokens[row].tobytes() if by_token else b""
+            rank = tuple(column[row].item() for column in ranks)
+            place = group, rank, int(reports["sequence"][row]), int(reports["ordinal"][row])
+            if opening not in self._best or place < self._best[opening][0]:
+                self._best[opening] = place, reports[row].copy()
+        if len(self._best) > self._most:
+            self._cut()
+            self._most = 2 * max(self._ranking.top, len(self._best))
 
-    def _rank(self, records: npt.NDArray[Any], context: OutputContext) -> npt.NDArray[np.float64]:
-        """What to sort by, higher is better."""
-        if self._ranking.sort_by == "block":
-            return context.block.astype(np.float64)
-        if self._ranking.sort_by == "spread":
-            return records["price_diff"].astype(np.float64)
-        if "depth0" not in context.extra:
-            raise InputError("--sort-by depth: this source gives no depth; sort by spread or block")
-        depth = context.extra["depth0"]
-        if depth.ndim == 1:
-            return depth.astype(np.float64)
-        return np.asarray(
-            depth.astype(np.float64) @ (2.0 ** (64 * np.arange(depth.shape[1]))), dtype=np.float64
-        )
+    def _cut(self) -> None:
+        """Leave the best of each group, best first."""
+        taken: dict[bytes, int] = {}
+        kept: dict[Opening, tuple[Place, Any]] = {}
+        for opening, found in sorted(self._best.items(), key=lambda item: item[1][0]):
+            group = found[0][0]
+            taken[group] = taken.get(group, 0) + 1
+            if taken[group] <= self._ranking.top:
+                kept[opening] = found
+        self._best = kept
 
-    def _wanted(self, records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Which records pass the filters."""
-        wanted = np.asarray(records["price_diff"] >= self._ranking.min_bps)
+    def _wanted(self, reports: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Which reports pass the filters."""
+        wanted = np.asarray(reports["spread_bps"] >= self._ranking.min_bps)
+        there = is_in_route(reports)
         if self._ranking.tokens is not None:
-            pair = records["token_pair"]
-            has_token = np.zeros(len(records), dtype=np.bool_)
+            has_token = np.zeros(len(reports), np.bool_)
             for token in self._ranking.tokens:
-                address = np.frombuffer(token, dtype=np.uint8)
-                has_token |= (pair[:, :20] == address).all(axis=1) | (pair[:, 20:] == address).all(axis=1)
+                same = (reports["tokens"] == np.frombuffer(token, np.uint8)).all(axis=2)
+                has_token |= (same & there).any(axis=1)
             wanted &= has_token
         if self._ranking.pools is not None:
-            venues = np.unique(np.concatenate([records["venue_a"], records["venue_b"]]))
-            named = [venue for venue in venues.tolist() if self._pool_address(venue) in self._ranking.pools]
-            wanted &= np.isin(records["venue_a"], named) | np.isin(records["venue_b"], named)
+            named = [
+                pool
+                for pool in np.unique(reports["pools"][there]).tolist()
+                if self._pool_address(pool) in self._ranking.pools
+            ]
+            wanted &= (np.isin(reports["pools"], named) & there).any(axis=1)
         return wanted
 
-    def _describe(self, records: npt.NDArray[Any], context: OutputContext, row: int) -> Opportunity:
-        record = records[row]
-        pair = record["token_pair"].tobytes()
-        return Opportunity(
-            sequence=int(header(records, context.message, "sequence")[row]),
-            block=int(context.block[row]),
-            token0=pair[:20],
-            token1=pair[20:],
-            buy_pool=self._pool_address(int(record["venue_a"])),
-            sell_pool=self._pool_address(int(record["venue_b"])),
-            spread_bps=float(record["price_diff"]),
-            depth0=_amount(context.extra.get("depth0"), row),
-            depth1=_amount(context.extra.get("depth1"), row),
-        )
+
+def rank_columns(reports: npt.NDArray[Any], sort_by: str) -> list[npt.NDArray[Any]]:
+    """What `Ranking.sort_by` orders by: columns, the first decides, smaller is better."""
+    if sort_by == "spread":
+        return [-reports["spread_bps"]]
+    if sort_by == "block":
+        return [~reports["block"]]
+    return [~reports["profit"][:, 1], ~reports["profit"][:, 0]]
 
 
-def best_of_each(
-    pools: npt.NDArray[np.uint64],
+def best_rows(
+    paths: npt.NDArray[np.uint32],
     numbers: npt.NDArray[np.int64],
-    rank: npt.NDArray[np.float64],
-    rows: npt.NDArray[np.intp],
+    groups: npt.NDArray[np.intp],
+    ranks: Sequence[npt.NDArray[Any]],
+    top: int,
 ) -> npt.NDArray[np.intp]:
-    """Of the rows of each (pools, number), the one of the highest rank (the first of equals), best first."""
-    order = np.lexsort((rows, -rank, numbers, pools))
-    pools, numbers = pools[order], numbers[order]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (pools[1:] != pools[:-1]) | (numbers[1:] != numbers[:-1])
-    kept = order[first]
-    return rows[kept[np.lexsort((rows[kept], -rank[kept]))]]
+    """Of each opening (path, number) the row that ranks first, and of those the best `top` of each group.
+
+    All columns have one length; of rows of equal rank the earlier is taken.
+    """
+    rows = np.arange(len(paths))
+    order = np.lexsort((rows, *reversed(ranks), numbers, paths))
+    new = np.append(True, np.diff(paths[order].astype(np.int64)) | np.diff(numbers[order]))[: len(order)]
+    kept = order[new.astype(np.bool_)]
+    kept = kept[np.lexsort((kept, *(column[kept] for column in reversed(ranks)), groups[kept]))]
+    place = np.arange(len(kept)) - np.searchsorted(groups[kept], groups[kept])
+    return np.asarray(kept[place < top])
 
 
 def resolve_tokens(names: Sequence[str], known: dict[bytes, tuple[str, int]]) -> frozenset[bytes] | None:
@@ -221,10 +226,3 @@ def _resolve(names: Sequence[str], by_symbol: Callable[[str], list[bytes]] | Non
             )
         found.update(addresses)
     return frozenset(found) if names else None
-
-
-def _amount(column: npt.NDArray[Any] | None, row: int) -> int | None:
-    """One raw amount out of an (n,) or (n, limbs) column."""
-    if column is None:
-        return None
-    return int(column[row]) if column.ndim == 1 else wide_integers(column[row : row + 1], signed=False)[0]

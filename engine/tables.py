@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from disruptor.engine.opportunities import Opportunity
+from disruptor.engine.open_paths import Total
+from disruptor.engine.opportunity_rows import Hop, Opportunity
+from disruptor.handlers.messages import KIND_NAMES
 
 #: Token address -> symbol, decimals.
 Tokens = dict[bytes, tuple[str, int]]
@@ -19,6 +21,8 @@ _FILE_WIDTH = 240
 _WHOLE_ADDRESS_WIDTH = 180
 _SYMBOL_MAX = 16
 _SIX_DIGITS = Context(prec=6)
+#: A fee of one percent, in millionths.
+_PERCENT = 10_000
 
 
 def print_opportunities(rows: Sequence[Opportunity], tokens: Tokens) -> None:
@@ -38,56 +42,132 @@ def opportunity_table(rows: Sequence[Opportunity], tokens: Tokens, *, whole: boo
     tokens : symbols and decimals by address; others are shown as short addresses and raw amounts
     whole : show pool addresses whole
     """
-    with_depth = any(row.depth0 is not None or row.depth1 is not None for row in rows)
     table = Table(title=None if rows else "no opportunities")
     table.add_column("block", justify="right")
-    table.add_column("pair")
-    table.add_column("buy from pool", overflow="fold")
-    table.add_column("sell to pool", overflow="fold")
+    table.add_column("route")
+    table.add_column("pools", overflow="fold")
+    table.add_column("amount in (raw)", justify="right", overflow="fold")
+    table.add_column("profit (raw)", justify="right", overflow="fold")
     table.add_column("spread bps", justify="right")
-    if with_depth:
-        table.add_column("depth (raw)", justify="right", overflow="fold")
+    table.add_column("gas (wei)", justify="right")
+    table.add_column("at the end")
     for row in rows:
-        cells = [
+        cells = (
             str(row.block),
-            f"{token_name(row.token0, tokens)}/{token_name(row.token1, tokens)}",
-            address_name(row.buy_pool, whole=whole),
-            address_name(row.sell_pool, whole=whole),
+            route_text(row, tokens),
+            "\n".join(hop_text(hop, whole=whole) for hop in row.hops),
+            amount_text(row.amount_in, row.token, tokens, raw_below=True),
+            amount_text(row.profit, row.token, tokens, raw_below=True),
             f"{row.spread_bps:.2f}",
-        ]
-        if with_depth:
-            depths = ((row.depth0, row.token0), (row.depth1, row.token1))
-            cells.append("\n".join(amount_text(d, t, tokens) for d, t in depths if d is not None))
+            gas_text(row),
+            state_text(row),
+        )
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
+def total_lines(totals: Sequence[Total], tokens: Tokens) -> list[str]:
+    """What is open at the end would pay, by token; and how that was added up."""
+    if not totals:
+        return ["open at the end: none"]
+    lines = [
+        "open at the end, added up greedily for each token: the most profitable first, "
+        "without those that share a pool with one taken; overlapping ones are never summed"
+    ]
+    for total in totals:
+        profit = amount_text(total.profit, total.token, tokens)
+        cost = amount_text(total.cost, total.token, tokens)
+        lines.append(f"  {profit} before costs of {cost}: {total.taken:,} taken, {total.left_out:,} left out")
+    return lines
+
+
 def opportunity_json(row: Opportunity, tokens: Tokens) -> dict[str, Any]:
     """One opportunity as a JSON object: addresses in hex, amounts as decimal strings."""
-    answer: dict[str, Any] = {
+    return {
         "sequence": row.sequence,
         "block": row.block,
-        "pair": [f"0x{row.token0.hex()}", f"0x{row.token1.hex()}"],
-        "symbols": [tokens[t][0] if t in tokens else None for t in (row.token0, row.token1)],
-        "buy_pool": f"0x{row.buy_pool.hex()}" if row.buy_pool else None,
-        "sell_pool": f"0x{row.sell_pool.hex()}" if row.sell_pool else None,
+        "opened_block": row.opened_block,
+        "open": row.open,
+        "token_in": _hex(row.token),
+        "symbols": [_symbol(token, tokens) for token in route(row)],
+        **_amount("amount_in", row.amount_in, row.token, tokens),
+        **_amount("profit", row.profit, row.token, tokens),
+        **_amount("cost", row.cost, row.token, tokens),
+        "gas": row.gas,
+        "gas_cost_wei": str(row.gas_cost_wei),
+        "gas_unknown": row.gas_unknown,
+        "token_unknown": row.token_unknown,
+        "confidence": row.confidence,
         "spread_bps": row.spread_bps,
+        "path": [
+            {
+                "pool": _hex(hop.pool),
+                "kind": KIND_NAMES.get(hop.kind, str(hop.kind)),
+                "fee": hop.fee,
+                "zero_for_one": hop.zero_for_one,
+                "token_in": _hex(hop.token_in),
+                "amount_out": str(hop.amount_out),
+            }
+            for hop in row.hops
+        ],
     }
-    for name, depth, token in (("depth0", row.depth0, row.token0), ("depth1", row.depth1, row.token1)):
-        if depth is not None:
-            answer[name] = str(depth)
-            if token in tokens:
-                answer[f"{name}_decimal"] = format(scaled(depth, tokens[token][1]), "f")
-    return answer
 
 
-def token_name(token: bytes, tokens: Tokens) -> str:
+def total_json(total: Total, tokens: Tokens) -> dict[str, Any]:
+    """One greedy total as a JSON object."""
+    return {
+        "token": _hex(total.token),
+        "symbol": _symbol(total.token, tokens),
+        **_amount("profit", total.profit, total.token, tokens),
+        **_amount("cost", total.cost, total.token, tokens),
+        "taken": total.taken,
+        "left_out": total.left_out,
+    }
+
+
+def route(row: Opportunity) -> list[bytes | None]:
+    """The tokens along a cycle, the first one again at its end."""
+    return [*(hop.token_in for hop in row.hops), row.token]
+
+
+def route_text(row: Opportunity, tokens: Tokens) -> str:
+    """The tokens along a cycle by name: `WETH > USDC > WETH`."""
+    return " > ".join(token_name(token, tokens) for token in route(row))
+
+
+def hop_text(hop: Hop, *, whole: bool) -> str:
+    """A pool, with its kind and fee where they are known.
+
+    >>> hop_text(Hop(bytes(18) + bytes([0xAB, 0xCD]), 3, 500, True, None, 1), whole=False)
+    '0x0000…abcd v3 0.05%'
+    """
+    if hop.fee is None:
+        return address_name(hop.pool, whole=whole)
+    kind = KIND_NAMES.get(hop.kind, str(hop.kind)).removeprefix("uniswap_")
+    return f"{address_name(hop.pool, whole=whole)} {kind} {hop.fee / _PERCENT:g}%"
+
+
+def gas_text(row: Opportunity) -> str:
+    """Units of gas, and below them what they cost where that is known."""
+    return f"{row.gas:,} gas" + (f"\n({row.gas_cost_wei})" if row.gas_cost_wei else "")
+
+
+def state_text(row: Opportunity) -> str:
+    """Whether an opening lasts to the end of the run, and what to mind about it."""
+    words = ["open" if row.open else "closed"]
+    words += ["cost of gas unknown"] if row.gas_unknown else []
+    words += ["token unproven"] if row.token_unknown else []
+    return "\n".join(words)
+
+
+def token_name(token: bytes | None, tokens: Tokens) -> str:
     """The symbol of a token, or its short address. Symbols are strangers' text: only printable signs pass.
 
     >>> token_name(bytes(19) + b"x", {bytes(19) + b"x": ("WETH", 18)})
     'WETH'
     """
-    symbol = "".join(sign for sign in tokens[token][0] if sign.isprintable()) if token in tokens else ""
+    known = tokens.get(token) if token is not None else None
+    symbol = "".join(sign for sign in known[0] if sign.isprintable()) if known else ""
     return symbol[:_SYMBOL_MAX] or address_name(token, whole=False)
 
 
@@ -103,18 +183,35 @@ def address_name(address: bytes | None, *, whole: bool) -> str:
     return f"0x{text}" if whole else f"0x{text[:4]}…{text[-4:]}"
 
 
-def amount_text(amount: int, token: bytes, tokens: Tokens) -> str:
-    """A raw amount, after its decimal-adjusted form where the token is known.
+def amount_text(amount: int, token: bytes | None, tokens: Tokens, *, raw_below: bool = False) -> str:
+    """A raw amount, after or below its decimal-adjusted form where the token is known.
 
     >>> amount_text(1500000, b"t", {b"t": ("USDC", 6)})
     '1.5 USDC (1500000)'
     """
-    if token not in tokens:
+    if token is None or token not in tokens:
         return f"{amount} raw {token_name(token, tokens)}"
     short = scaled(amount, tokens[token][1]).normalize(_SIX_DIGITS)
-    return f"{short:f} {token_name(token, tokens)} ({amount})"
+    between = "\n" if raw_below else " "
+    return f"{short:f} {token_name(token, tokens)}{between}({amount})"
 
 
 def scaled(amount: int, decimals: int) -> Decimal:
     """The exact amount in whole tokens."""
     return Decimal(amount).scaleb(-decimals, Context(prec=100))
+
+
+def _amount(name: str, amount: int, token: bytes | None, tokens: Tokens) -> dict[str, str]:
+    """A raw amount by name, and its decimal form where the token is known."""
+    answer = {name: str(amount)}
+    if token is not None and token in tokens:
+        answer[f"{name}_decimal"] = format(scaled(amount, tokens[token][1]), "f")
+    return answer
+
+
+def _symbol(token: bytes | None, tokens: Tokens) -> str | None:
+    return tokens[token][0] if token is not None and token in tokens else None
+
+
+def _hex(address: bytes | None) -> str | None:
+    return f"0x{address.hex()}" if address is not None else None

@@ -9,15 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from disruptor.handlers.messages import (
-    FLAG_OPENING,
-    ArbitrageCandidate,
-    ArbitrageOpportunity,
-    TransactionEnd,
-)
+from disruptor.handlers.messages import FLAG_OPENING, ArbitrageOpportunity, TransactionEnd
 from disruptor.message import HEADER_SIZE, MAX_TYPE_ID, MessageType, header_dtype
 from disruptor.replay.request import OutputContext, OutputSink
+from disruptor.replay.routes import pool_columns, route_columns
 from disruptor.replay.slots import Run, block_starts
+from disruptor.state import State
 
 _FIRST_LOG_TYPE, _LAST_LOG_TYPE = 20, 39
 _REGISTERED = 11
@@ -33,15 +30,20 @@ class Collector:
     ----------
     messages : types that may come out
     sink : where records go, or None
-    types : names of the types the sink wants
+    types : the types that the sink wants
+    state : where the pools of routes are looked up; None leaves their tokens and fees out
     """
 
     def __init__(
-        self, messages: Sequence[MessageType], sink: OutputSink | None, types: Sequence[MessageType]
+        self,
+        messages: Sequence[MessageType],
+        sink: OutputSink | None,
+        types: Sequence[MessageType],
+        state: State | None = None,
     ) -> None:
         self._messages = {m.type_id: m for m in messages}
         self._wanted = [m for m in messages if m in types]
-        self._sink = sink
+        self._sink, self._state = sink, state
         self._hash = xxhash.xxh3_128()
         self._counts = np.zeros(MAX_TYPE_ID + 1, np.int64)
         self._pieces: list[npt.NDArray[np.uint8]] = []
@@ -77,14 +79,18 @@ class Collector:
         headers = flat.view(header_dtype(outputs.shape[1]))
         cause = headers["sequence"] - run.first
         origin = _Origin(run, block)
-        depths = _depths(flat, headers, outputs.shape[1])
         for message in self._wanted:
             rows = np.flatnonzero(headers["type_id"] == message.type_id)
             if len(rows):
                 records = flat.view(message.slot_dtype(outputs.shape[1]))[rows]
-                extra = {k: v[rows] for k, v in depths.items()} if message is ArbitrageOpportunity else {}
+                extra = self._beside(outputs, rows) if message is ArbitrageOpportunity else {}
                 self._sink.write(records, origin.context(message, cause[rows], extra))
         self._sink.end_batch()
+
+    def _beside(self, outputs: npt.NDArray[np.uint8], rows: npt.NDArray[np.intp]) -> dict[str, Any]:
+        """The columns that go with the opportunities at `rows`."""
+        route = route_columns(outputs, rows)
+        return route if self._state is None else route | pool_columns(self._state, route)
 
     @property
     def digest(self) -> str:
@@ -95,23 +101,6 @@ class Collector:
     def counts(self) -> dict[str, int]:
         """Outputs taken by type name."""
         return {m.name: int(self._counts[t]) for t, m in sorted(self._messages.items()) if self._counts[t]}
-
-
-def _depths(
-    flat: npt.NDArray[np.uint8], headers: npt.NDArray[Any], slot_size: int
-) -> dict[str, npt.NDArray[Any]]:
-    """The smaller of both venues' depths for each opportunity: its candidate is the output right after it."""
-    follows = headers["type_id"][1:] == ArbitrageCandidate.type_id
-    if not follows.any():
-        return {}
-    candidates = flat.view(ArbitrageCandidate.slot_dtype(slot_size))
-    after = np.minimum(np.arange(len(headers)) + 1, len(headers) - 1)
-    found = {}
-    for name in ("depth0", "depth1"):
-        a, b = candidates[f"{name}_a"][after], candidates[f"{name}_b"][after]
-        a_less = (a[:, 1] < b[:, 1]) | ((a[:, 1] == b[:, 1]) & (a[:, 0] < b[:, 0]))
-        found[name] = np.where(a_less[:, None], a, b)
-    return found
 
 
 class _Origin:

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from disruptor import __version__
 from disruptor.engine.cli import app
 from disruptor.errors import CorruptFrameError, InputError
-from disruptor.handlers.messages import FLAG_OPENING, ArbitrageOpportunity, DeFiSwapEvent
+from disruptor.handlers.messages import ArbitrageOpportunity, DeFiSwapEvent, OpportunityClosed
 from disruptor.replay.request import OutputContext, ProgressUpdate
+from tests.support.reported import WETH, Told, opportunities, pool_address
 
 ANSWER = {
     "chain_id": 1,
@@ -34,6 +35,12 @@ ANSWER = {
     "code_identity": "c0de",
     "pages": {"ring": "2MiB"},
     "warnings": {"removed_unknown": 3},
+    "swaps_audited": 1234,
+    "swaps_mismatched": 1,
+    "swaps_not_checkable": 5,
+    "paths": 40,
+    "paths_screened": 600,
+    "paths_solved": 70,
 }
 
 
@@ -51,14 +58,11 @@ class _Engine:
     def run(self, request, sink, progress):
         self.request, self.sink = request, sink
         if sink is not None:
-            sink.open([DeFiSwapEvent, ArbitrageOpportunity], lambda pool: bytes([pool]) * 20)
-            for kind, count in ((DeFiSwapEvent, 2), (ArbitrageOpportunity, 1)):
-                slots = np.zeros(count, dtype=kind.slot_dtype())
-                slots["sequence"] = np.arange(count) * 2
-                if kind is ArbitrageOpportunity:
-                    slots["flags"], slots["venue_a"], slots["venue_b"] = FLAG_OPENING, 1, 2
-                    slots["price_diff"] = 12.5
-                sink.write(slots, _context(kind, count))
+            sink.open([DeFiSwapEvent, ArbitrageOpportunity, OpportunityClosed], pool_address)
+            slots = np.zeros(2, dtype=DeFiSwapEvent.slot_dtype())
+            slots["sequence"] = np.arange(2) * 2
+            sink.write(slots, _context(DeFiSwapEvent, 2))
+            sink.write(*opportunities([Told(sequence=0, pools=(1, 2), spread=12.5, profit=9)]))
             sink.end_batch()
         if progress is not None:
             progress(ProgressUpdate(1, 1, "bytes", 1))
@@ -111,7 +115,8 @@ def test_replay_hands_every_option_on(engine, invoke):
     words = (
         "replay a b --profile scan --set max_batch=7 --set chain_id=5 --handlers h.py --pools p --pools q "
         "--blocks x --from-block 1 --to-block 2 --from-seq 3 --to-seq 4 --write-journal j --sort --strict "
-        "--state-out s.jsonl --out o.jsonl --types DeFiSwapEvent,ArbitrageOpportunity --json"
+        "--state-out s.jsonl --opportunities-out p.jsonl --out o.jsonl "
+        "--types DeFiSwapEvent,ArbitrageOpportunity --json"
     )
     result = invoke(*words.split())
     assert result.exit_code == 0, result.output
@@ -122,6 +127,7 @@ def test_replay_hands_every_option_on(engine, invoke):
     assert (request.handlers, request.pools, request.blocks) == (("h.py",), ("p", "q"), ("x",))
     assert (request.from_block, request.to_block, request.from_seq, request.to_seq) == (1, 2, 3, 4)
     assert (request.write_journal, request.state_out) == ("j", "s.jsonl")
+    assert request.opportunities_out == "p.jsonl"
     assert request.sort and request.strict
     assert request.types == ("DeFiSwapEvent", "ArbitrageOpportunity")
 
@@ -147,12 +153,13 @@ def test_the_summary_tells_counts_digests_and_warnings(engine, invoke):
         "9,298 events",
         "DeFiSwapEvent 2",
         "1 arbitrage opening",
+        "1,234 swaps matched, 1 mismatched, 5 not checkable; 40 paths, 600 screened, 70 solved",
         "5" * 32,
         "a" * 32,
         "removed_unknown 3",
     ):
         assert part in text
-    assert len(text.splitlines()) == 6
+    assert len(text.splitlines()) == 7
 
 
 def test_out_is_written_when_the_run_ends_well(engine, invoke):
@@ -167,6 +174,7 @@ def test_out_is_written_when_the_run_ends_well(engine, invoke):
     assert sorted(path.name for path in Path("d").iterdir()) == [
         "ArbitrageOpportunity.parquet",
         "DeFiSwapEvent.parquet",
+        "OpportunityClosed.parquet",
     ]
 
 
@@ -226,6 +234,13 @@ def test_debug_shows_the_traceback_wherever_it_stands(engine, invoke, words):
         ("replay a --out o.csv", "unknown format .csv"),
         ("replay a --out o.parquet", "choose one with --types, or name a directory"),
         ("replay a --state-out no/s.jsonl", "--state-out no/s.jsonl: expected a file in a folder"),
+        ("scan a --state-out no/s.jsonl", "--state-out no/s.jsonl: expected a file in a folder"),
+        ("replay a --opportunities-out no/p", "--opportunities-out no/p: expected a file in a folder"),
+        ("scan a --opportunities-out .", "--opportunities-out .: expected a file in a folder"),
+        (
+            "replay a --opportunities-out p --set arbitrage.enabled=no",
+            "arbitrage.enabled: expected true with --opportunities-out",
+        ),
         ("scan a --top 0", "--top"),
         ("scan a --sort-by size", "--sort-by"),
         ("scan a --token WETH", "--token 'WETH': no such symbol"),
@@ -249,22 +264,27 @@ def test_an_existing_output_is_kept_unless_forced(engine, invoke):
     assert Path("kept.jsonl").read_text() != "precious"
 
 
-def test_an_earlier_state_is_replaced(engine, invoke):
-    Path("state.jsonl").write_text("earlier")
-    assert invoke("replay", "a", "--state-out", "state.jsonl").exit_code == 0
-    assert engine.request.state_out == "state.jsonl"
+@pytest.mark.parametrize("command", ["replay", "scan"])
+def test_earlier_files_of_the_end_are_replaced(engine, invoke, command):
+    Path("end.jsonl").write_text("earlier")
+    assert invoke(command, "a", "--state-out", "end.jsonl").exit_code == 0
+    assert engine.request.state_out == "end.jsonl"
+    assert invoke(command, "a", "--opportunities-out", "end.jsonl").exit_code == 0
+    assert engine.request.opportunities_out == "end.jsonl"
 
 
 def test_scan_prints_the_table(engine, invoke):
     result = invoke("scan", "a")
     assert result.exit_code == 0, result.output
-    assert engine.request.types == ("ArbitrageOpportunity",)
+    assert engine.request.types == ("ArbitrageOpportunity", "OpportunityClosed")
     assert engine.request.settings.normalised_swaps is False
     for part in (
         "12.50",
-        "0x" + "01" * 20,
-        "0x" + "02" * 20,
+        "0x" + pool_address(1).hex() + " v3 0.05%",
+        "0x" + pool_address(2).hex() + " v2 0.3%",
         "1 of 1 openings shown, by spread",
+        "overlapping ones are never summed",
+        "9 raw 0x0101…0101 before costs of 0 raw 0x0101…0101: 1 taken, 0 left out",
         "9,298 events",
     ):
         assert part in result.stdout
@@ -274,16 +294,18 @@ def test_scan_json_is_one_object_with_the_best(engine, invoke):
     result = invoke("scan", "a", "--json", "--min-bps", "12")
     answer = json.loads(result.stdout)
     assert [row["spread_bps"] for row in answer.pop("best")] == [12.5]
+    assert [total["profit"] for total in answer.pop("totals")] == ["9"]
     assert answer == ANSWER
-    assert json.loads(invoke("scan", "a", "--json", "--min-bps", "13").stdout)["best"] == []
+    answer = json.loads(invoke("scan", "a", "--json", "--min-bps", "13").stdout)
+    assert answer["best"] == answer["totals"] == []
 
 
 def test_scan_knows_symbols_from_a_token_list(engine, invoke, monkeypatch):
     module = types.ModuleType("disruptor.feeds.token_list")
-    module.load_tokens = lambda path: {bytes(20): ("ZERO", 18)} if path == "t.json" else {}
+    module.load_tokens = lambda path: {WETH: ("ONE", 18)} if path == "t.json" else {}
     monkeypatch.setitem(sys.modules, "disruptor.feeds.token_list", module)
-    result = invoke("scan", "a", "--tokens", "t.json", "--token", "zero")
-    assert "ZERO/ZERO" in result.stdout
+    result = invoke("scan", "a", "--tokens", "t.json", "--token", "one", "--sort-by", "profit")
+    assert "ONE > 0x0202…0202 > ONE" in result.stdout
     assert "no opportunities" in invoke("scan", "a", "--pool", "0x" + "77" * 20).stdout
 
 

@@ -1,140 +1,183 @@
-"""The ranking against an oracle that keeps every record: one line an opening, the best first."""
+"""The ranking against an oracle that keeps every report: one line an opening, the best first."""
 
 from __future__ import annotations
 
 import random
 
-import numpy as np
 import pytest
 
 from disruptor.engine.opportunities import BestOpportunities, Ranking, resolve_pools, resolve_tokens
 from disruptor.errors import InputError
-from disruptor.handlers.messages import FLAG_OPENING, ArbitrageOpportunity, DeFiSwapEvent
+from disruptor.handlers.messages import ArbitrageOpportunity, DeFiSwapEvent, OpportunityClosed
+from tests.support.reported import DAI, USDC, WBTC, WETH, Ended, Told, endings, opportunities, pool_address
 
-WETH, USDC, DAI = (bytes([n]) * 20 for n in (1, 2, 3))
+ROUTES = {
+    0: ((0, 1), (WETH, USDC)),
+    1: ((1, 0), (WETH, USDC)),
+    2: ((0, 2, 3), (WETH, USDC, DAI)),
+    3: ((4, 5), (USDC, DAI)),
+    4: ((6, 7, 8, 9), (USDC, WBTC, DAI, WETH)),
+}
 
 
-def _pool(number):
-    return bytes([100 + number]) * 20
-
-
-def _run(rows, ranking, records, context, batch=4, **extra):
-    best = BestOpportunities(ranking)
-    best.open([ArbitrageOpportunity], _pool)
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        slots = records(
-            ArbitrageOpportunity,
-            [
-                {
-                    "sequence": row["sequence"],
-                    "flags": FLAG_OPENING if row["opens"] else 0,
-                    "token_pair": row.get("pair", WETH + USDC),
-                    "venue_a": row["venues"][0],
-                    "venue_b": row["venues"][1],
-                    "price_diff": row["spread"],
-                }
-                for row in part
-            ],
-        )
-        columns = {name: column[start : start + batch] for name, column in extra.items()}
-        block = np.array([row.get("block", 0) for row in part], dtype=np.uint64)
-        best.write(slots, context(ArbitrageOpportunity, len(part), block=block, extra=columns))
+def _play(best, events, batch):
+    """Hand reports and ends over as a run does: one type after the other, then the end of the batch."""
+    for start in range(0, len(events), batch):
+        part = events[start : start + batch]
+        for kind, make in ((Ended, endings), (Told, opportunities)):
+            rows = [event for event in part if isinstance(event, kind)]
+            if rows:
+                best.write(*make(rows))
         best.end_batch()
-    return best.result()
 
 
-def _random_rows(seed, count=200):
-    source = random.Random(seed)
-    return [
-        {
-            "sequence": sequence,
-            "opens": source.random() < 0.3,
-            "venues": source.choice([(0, 1), (1, 0), (2, 3)]),
-            "spread": float(source.randrange(60)),
-            "block": sequence // 3,
-        }
-        for sequence in range(count)
+def _run(events, batch=4, **ranking):
+    best = BestOpportunities(Ranking(**ranking))
+    best.open([ArbitrageOpportunity, OpportunityClosed], pool_address)
+    _play(best, events, batch)
+    return best
+
+
+def _random_events(seed, count=300):
+    """Paths that open, change, close and open again, several at one sequence."""
+    source, events, is_open = random.Random(seed), [], set()
+    for at in range(count):
+        path = source.randrange(5)
+        place = {"sequence": at // 3, "ordinal": at % 3, "path": path}
+        if path in is_open and source.random() < 0.4:
+            is_open.discard(path)
+            events.append(Ended(**place))
+            continue
+        pools, tokens = ROUTES[path]
+        profit = source.choice([source.randrange(1, 50), 2**100 + source.randrange(3)])
+        facts = {"spread": float(source.randrange(60)), "block": at // 9, "profit": profit, "cost": path}
+        events.append(Told(**place, opens=path not in is_open, pools=pools, tokens=tokens, **facts))
+        is_open.add(path)
+    return events
+
+
+def _oracle(events, top, rank, group=lambda told: 0):
+    """Sequences and ordinals of the best reports, and whether their openings last."""
+    openings, best, is_open = {}, {}, {}
+    for event in events:
+        if isinstance(event, Ended):
+            is_open[event.path] = False
+            continue
+        openings[event.path] = openings.get(event.path, 0) + event.opens
+        is_open[event.path] = True
+        key = (event.path, openings[event.path])
+        if key not in best or rank(event) > rank(best[key]):
+            best[key] = event
+    found = []
+    for name in sorted({group(event) for event in best.values()}):
+        own = [(key, event) for key, event in best.items() if group(event) == name]
+        own.sort(key=lambda item: (-rank(item[1]), item[1].sequence, item[1].ordinal))
+        found += own[:top]
+    lasts = [is_open[path] and openings[path] == number for (path, number), _ in found]
+    return [(event.sequence, event.profit, lasting) for (_, event), lasting in zip(found, lasts, strict=True)]
+
+
+RANKS = {
+    "spread": (lambda told: told.spread, lambda told: 0),
+    "block": (lambda told: told.block, lambda told: 0),
+    "profit": (lambda told: told.profit, lambda told: told.tokens[0]),
+}
+
+
+@pytest.mark.parametrize("sort_by", RANKS)
+@pytest.mark.parametrize("batch", [1, 7, 300])
+def test_the_best_of_each_opening_whatever_the_batches(sort_by, batch):
+    for seed in (1, 2, 3):
+        events = _random_events(seed)
+        found = _run(events, batch, top=4, sort_by=sort_by).result()
+        assert [(row.sequence, row.profit, row.open) for row in found] == _oracle(events, 4, *RANKS[sort_by])
+
+
+def test_an_opportunity_that_changes_while_open_is_one_line_at_its_best():
+    events = [
+        Told(sequence=s, opens=s in (0, 3), spread=w, block=s) for s, w in enumerate([1.0, 9.0, 2.0, 4.0])
     ]
+    found = _run([*events[:3], Ended(sequence=2, ordinal=1), events[3]]).result()
+    assert [(row.block, row.spread_bps, row.open) for row in found] == [(1, 9.0, False), (3, 4.0, True)]
 
 
-def _oracle(rows, top, rank):
-    openings, best = {}, {}
-    for row in rows:
-        openings[row["venues"]] = openings.get(row["venues"], 0) + row["opens"]
-        key = (row["venues"], openings[row["venues"]])
-        if key not in best or rank(row) > rank(best[key]):
-            best[key] = row
-    ordered = sorted(best.values(), key=lambda row: (-rank(row), row["sequence"]))
-    return [row["sequence"] for row in ordered[:top]]
-
-
-@pytest.mark.parametrize("sort_by", ["spread", "block"])
-@pytest.mark.parametrize("batch", [1, 7, 200])
-def test_the_best_of_each_opening_whatever_the_batches(records, context, sort_by, batch):
-    rows = _random_rows(3)
-    rank = {"spread": lambda row: row["spread"], "block": lambda row: row["block"]}[sort_by]
-    found = _run(rows, Ranking(top=5, sort_by=sort_by), records, context, batch=batch)
-    assert [row.sequence for row in found] == _oracle(rows, 5, rank)
-
-
-def test_an_opportunity_that_stays_open_is_one_line_at_its_best(records, context):
-    rows = [
-        {"sequence": s, "opens": s in (0, 3), "venues": (4, 5), "spread": spread, "block": s}
-        for s, spread in enumerate([1.0, 9.0, 2.0, 4.0])
-    ]
-    found = _run(rows, Ranking(), records, context)
-    assert [(row.block, row.spread_bps) for row in found] == [(1, 9.0), (3, 4.0)]
-    assert (found[0].buy_pool, found[0].sell_pool) == (_pool(4), _pool(5))
-    assert (found[0].token0, found[0].token1) == (WETH, USDC)
-
-
-def test_filters_by_token_pool_and_spread(records, context):
-    rows = [
-        {"sequence": 0, "opens": True, "venues": (0, 1), "spread": 5.0},
-        {"sequence": 1, "opens": True, "venues": (2, 3), "spread": 6.0, "pair": USDC + DAI},
-        {"sequence": 2, "opens": True, "venues": (4, 5), "spread": 0.5, "pair": WETH + DAI},
-    ]
-
-    def sequences(**ranking):
-        return [row.sequence for row in _run(rows, Ranking(**ranking), records, context)]
-
-    assert sequences(tokens=frozenset([DAI])) == [1, 2]
-    assert sequences(tokens=frozenset([WETH])) == [0, 2]
-    assert sequences(pools=frozenset([_pool(3), _pool(4)])) == [1, 2]
-    assert sequences(min_bps=1.0) == [1, 0]
-    assert sequences(tokens=frozenset([bytes(20)])) == []
-
-
-def test_depth_ranks_and_is_shown_exactly(records, context):
-    rows = [{"sequence": s, "opens": True, "venues": (s, s + 1), "spread": 1.0} for s in range(3)]
-    depth0 = np.array([[5, 0], [0, 1], [9, 0]], dtype=np.uint64)
-    found = _run(
-        rows, Ranking(sort_by="depth", top=2), records, context, depth0=depth0, depth1=np.array([1, 2, 3])
+def test_a_row_has_the_whole_route():
+    pools, tokens = ROUTES[4]
+    told = Told(
+        sequence=5, pools=pools, tokens=tokens, amount_in=2**90, profit=3, cost=2, outs=(10, 11, 2**64)
     )
-    assert [(row.depth0, row.depth1) for row in found] == [(2**64, 2), (9, 3)]
+    (row,) = _run([told]).result()
+    assert [hop.pool for hop in row.hops] == [pool_address(n) for n in pools]
+    assert [hop.token_in for hop in row.hops] == [*tokens]
+    assert [hop.amount_out for hop in row.hops] == [10, 11, 2**64, 2**90 + 3]
+    assert [hop.zero_for_one for hop in row.hops] == [True, False, False, True]
+    assert [(hop.kind, hop.fee) for hop in row.hops] == [(3, 500), (2, 3000)] * 2
+    assert (row.amount_in, row.profit, row.cost, row.token) == (2**90, 3, 2, USDC)
+    assert (row.gas, row.gas_cost_wei, row.confidence) == (200_000, 7, 0.5)
 
 
-def test_depth_without_depth_is_told(records, context):
-    rows = [{"sequence": 0, "opens": True, "venues": (0, 1), "spread": 1.0}]
-    with pytest.raises(InputError, match="--sort-by depth: this source gives no depth"):
-        _run(rows, Ranking(sort_by="depth"), records, context)
+def test_what_was_not_looked_up_is_none():
+    pools, tokens = ROUTES[2]
+    best = BestOpportunities(Ranking())
+    best.write(*opportunities([Told(sequence=0, pools=pools, tokens=tokens)], looked_up=False))
+    best.end_batch()
+    (row,) = best.result()
+    assert [hop.token_in for hop in row.hops] == [WETH, USDC, None]
+    assert [(hop.pool, hop.fee) for hop in row.hops] == [(None, None)] * 3
+
+
+def test_filters_by_token_pool_and_spread_look_at_every_hop():
+    spreads = {2: 5.0, 3: 6.0, 4: 0.5}
+    events = [
+        Told(sequence=path, path=path, pools=ROUTES[path][0], tokens=ROUTES[path][1], spread=spread)
+        for path, spread in spreads.items()
+    ]
+
+    def paths(**ranking):
+        best = _run(events, **ranking)
+        assert sum(total.taken + total.left_out for total in best.totals()) == len(best.result())
+        return [row.sequence for row in best.result()]
+
+    assert paths(tokens=frozenset([DAI])) == [3, 2, 4]
+    assert paths(tokens=frozenset([WBTC])) == [4]
+    assert paths(pools=frozenset([pool_address(3), pool_address(9)])) == [2, 4]
+    assert paths(min_bps=1.0) == [3, 2]
+    assert paths(tokens=frozenset([bytes(20)])) == []
+
+
+def test_an_opportunity_without_a_route_is_not_shown():
+    records, context = opportunities([Told(sequence=0), Told(sequence=1, path=3)])
+    context.extra["hops"][0] = 0
+    best = BestOpportunities(Ranking())
+    best.write(records, context)
+    best.end_batch()
+    assert [row.sequence for row in best.result()] == [1]
 
 
 def test_other_types_are_not_looked_at(records, context):
     best = BestOpportunities(Ranking())
     best.write(records(DeFiSwapEvent, [{}]), context(DeFiSwapEvent, 1))
-    assert best.result() == []
+    best.end_batch()
+    assert best.result() == [] and best.totals() == []
 
 
-def test_memory_is_bounded_by_top(records, context):
-    best = BestOpportunities(Ranking(top=3))
-    slots = records(ArbitrageOpportunity, [{"flags": FLAG_OPENING} for _ in range(50)])
+def test_a_run_that_starts_over_begins_with_nothing():
+    best = _run([Told(sequence=0, spread=9.0)])
+    best.open([ArbitrageOpportunity, OpportunityClosed], pool_address)
+    assert best.result() == [] and best.totals() == []
+    _play(best, [Told(sequence=0, spread=2.0)], 1)
+    assert [row.spread_bps for row in best.result()] == [2.0]
+
+
+@pytest.mark.parametrize("sort_by", RANKS)
+def test_memory_is_bounded_by_top(sort_by):
+    best = BestOpportunities(Ranking(top=3, sort_by=sort_by))
     for start in range(0, 500, 50):
-        slots["price_diff"] = np.arange(start, start + 50)
-        best.write(slots, context(ArbitrageOpportunity, 50))
+        numbers = range(start, start + 50)
+        best.write(*opportunities([Told(sequence=n, path=n, spread=n, profit=n, block=n) for n in numbers]))
+        best.end_batch()
         assert len(best._best) <= 6
-    assert [row.spread_bps for row in best.result()] == [499.0, 498.0, 497.0]
+    assert [row.sequence for row in best.result()] == [499, 498, 497]
 
 
 def test_tokens_are_found_by_symbol_or_address():
