@@ -1,15 +1,14 @@
-"""An obvious model of the engine: hex decoded by hand, pools in dicts, prices as Fractions.
+"""An obvious model of the engine's pools: hex decoded by hand, state in dicts of Python integers.
 
 It shares no code with the engine. `Ledger` takes events by name, `decode` makes them from `eth_getLogs`
-objects, `Search` finds what pays at a boundary.
+objects.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import zstandard
 
 Log = dict[str, Any]
 Event = tuple[str, dict[str, Any]]
-UNIT = 10_000 << 32  # of a spread: a ratio of one
 
 CREATED = {
     "0x0d3648bd0f6ba80134a33ba9275ac585d9d315f0ad8355cddefde31afa28d0e9": "uniswap_v2",
@@ -114,20 +112,6 @@ class Pool:
     price_known: bool = False  # V3: price, tick and liquidity
     map_whole: bool = False  # V3: every mint and burn since the map was known has been applied
 
-    @property
-    def price(self) -> Fraction | None:
-        """token1 for one token0, or None where the pool can't trade."""
-        if self.kind == "uniswap_v2":
-            return Fraction(self.reserves[1], self.reserves[0]) if all(self.reserves) else None
-        return Fraction(self.sqrt_price_x96**2, 2**192) if self.sqrt_price_x96 and self.liquidity else None
-
-    @property
-    def depths(self) -> tuple[int, int]:
-        if self.kind == "uniswap_v2":
-            return self.reserves
-        root = self.sqrt_price_x96
-        return (self.liquidity << 96) // root, self.liquidity * root >> 96
-
 
 class Ledger:
     """Pools by address, in order of registration."""
@@ -196,81 +180,6 @@ def created(log: Log, default_fee: int = 3000) -> Pool | None:
     if kind == "uniswap_v2":
         return Pool(address(log["data"][2:66]), kind, token0, token1, default_fee)
     return Pool(address(log["data"][66:130]), kind, token0, token1, int(log["topics"][3], 16))
-
-
-class Search:
-    """What pays between the pools of a pair, found by comparing all with all in rationals."""
-
-    def __init__(self, ledger: Ledger, min_bps: Fraction | int = 0) -> None:
-        self.ledger, self.min_bps = ledger, Fraction(min_bps)
-        self.changed: set[str] = set()
-        self.open: set[tuple[str, str]] = set()
-
-    def boundary(self) -> Iterator[tuple[str, str, int, bool]]:
-        """(buy at, sell at, spread, opening) of all ordered pairs that pay and of which one has changed."""
-        pools = self.ledger.pools.values()
-        marked = {(p.token0, p.token1) for p in pools if p.address in self.changed}
-        some = [p for p in pools if (p.token0, p.token1) in marked]
-        prices = {p.address: p.price for p in some if p.complete and p.fee is not None}
-        for a in some:
-            for b in some:
-                if a is b or (a.token0, a.token1) != (b.token0, b.token1):
-                    continue
-                if a.address not in self.changed and b.address not in self.changed:
-                    continue
-                key, spread = (a.address, b.address), self._spread(a, b, prices)
-                if spread is None:
-                    self.open.discard(key)
-                    continue
-                yield (*key, spread, key not in self.open)
-                self.open.add(key)
-        self.changed.clear()
-
-    def _spread(self, a: Pool, b: Pool, prices: dict[str, Fraction | None]) -> int | None:
-        bought, sold = prices.get(a.address), prices.get(b.address)
-        if bought is None or sold is None:
-            return None
-        assert a.fee is not None and b.fee is not None
-        kept = Fraction((10**6 - a.fee) * (10**6 - b.fee), 10**12)
-        gain = sold * kept / bought - 1
-        return None if gain <= 0 or gain * 10_000 < self.min_bps else int(gain * UNIT)
-
-
-Found = dict[tuple[Any, str, str], tuple[int, bool]]
-
-
-def search_logs(logs: Iterable[Log], boundary: str, min_bps: Fraction | int = 0) -> tuple[Ledger, Found]:
-    """Track all pools of a stream and report at each boundary what pays.
-
-    Keys are (boundary, buy at, sell at), a boundary being (block, None, None), (block, transaction, None) or
-    (block, transaction, log index).
-    """
-    ledger, found = Ledger(), Found()
-    search = Search(ledger, min_bps)
-
-    def report(at: Any) -> None:
-        for a, b, spread, opening in search.boundary():
-            found[(at, a, b)] = (spread, opening)
-
-    previous: Any = None
-    for log in logs:
-        block, index = place(log)
-        at = (block, None if boundary == "block" else log["transactionHash"], None)
-        if previous is not None and at != previous:
-            report(previous)
-        previous = at
-        pool = created(log)
-        if pool is not None:
-            ledger.register(pool, born=True)
-        tracked = ledger.pools.get(log["address"])
-        event = decode(log, tracked.kind if tracked else None)
-        if event is not None and ledger.apply(*event):
-            search.changed.add(log["address"])
-        if boundary == "log":
-            report((block, log["transactionHash"], index))
-    if previous is not None:
-        report(previous)
-    return ledger, found
 
 
 def track(logs: Iterable[Log]) -> Ledger:

@@ -289,8 +289,8 @@ def test_where_users_files_lie_is_not_semantic(tmp_path: Path, monkeypatch: pyte
 
 ASK = """
 from disruptor.handler_set import HandlerSet
-from disruptor.handlers import arbitrage, swaps, tracking
-found = HandlerSet([*tracking.TRACKING, *swaps.SWAPS, *arbitrage.arbitrage_handlers("block")])
+from disruptor.handlers import opportunities, swaps, tracking
+found = HandlerSet([*tracking.TRACKING, *swaps.SWAPS, *opportunities.opportunity_handlers("block")])
 print(found.semantic_identity(["setting a=1"]))
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from disruptor.handlers import messages as m
-from disruptor.handlers.arbitrage import arbitrage_handlers
+from disruptor.handlers.opportunities import opportunity_handlers
 from disruptor.message import HEADER_SIZE
 
 SWAP = {
@@ -77,4 +77,4 @@ def test_structure_and_transfers_do_not_count_as_events():
 
 def test_every_boundary_evaluates_what_is_left_at_the_end_of_the_block():
     for boundary in ("block", "transaction", "log"):
-        assert arbitrage_handlers(boundary)[-1].message is m.BlockEnd
+        assert opportunity_handlers(boundary)[-1].message is m.BlockEnd
