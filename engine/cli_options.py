@@ -23,7 +23,8 @@ LogSources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="Recorded logs: files, directories of chunks, globs.")
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="P", help="Settings profile: replay, scan, quote, or a YAML file.")
+    str | None,
+    typer.Option("--profile", metavar="P", help="Settings profile: replay, scan, quote, or a YAML file."),
 ]
 Sets = Annotated[
     list[str] | None,
