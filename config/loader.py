@@ -116,7 +116,7 @@ def _find_profile(profile: str | Path) -> Path:
     path = Path(profile)
     if not path.is_file():
         raise SettingError(
-            f"profile {str(profile)!r}: no such profile or file; shipped are {' and '.join(names)}"
+            f"profile {str(profile)!r}: no such profile or file; shipped are {', '.join(names)}"
             + _suggestion(str(profile), names)
         )
     return path

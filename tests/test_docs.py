@@ -23,7 +23,7 @@ from disruptor.engine.cli_config import value_text
 from disruptor.errors import DisruptorError
 from disruptor.feeds import pools_file
 from disruptor.feeds.encode_state import COUNTER_NAMES
-from disruptor.handlers import messages
+from disruptor.handlers import messages, quoting
 from disruptor.handlers.messages import BUILT_IN
 from disruptor.message import HEADER_FIELDS
 from disruptor.replay.run import ReplayResult
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
 FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "config", "bench")
-COMMANDS = ("import", "replay", "scan", "warmup", "config show", "journal verify")
+COMMANDS = ("import", "replay", "scan", "quote", "warmup", "config show", "journal verify")
 #: Options of every command, described once for all.
 SHARED = {"--help", "--debug"}
 
@@ -181,6 +181,14 @@ def test_warning_kinds_are_the_ones_counted() -> None:
     }
     assert len(added) >= 3
     assert found == set(COUNTER_NAMES) - {"ignored_logs"} | {f"pools_file_{s}" for s in skipped} | added
+
+
+def test_reasons_of_refused_quotes_are_on_the_page() -> None:
+    table = rows(sections(DOCS / "cli.md")["disruptor quote"], "error")
+    found = [name for cell, _ in table for name in codes(cell)]
+    assert len(found) == len(set(found))
+    # A pair's own check of K can't fail: what is asked of it is what its library answers.
+    assert set(found) == set(quoting.REASONS.values()) - {"K"}
 
 
 def test_json_keys_of_replay_are_on_the_page() -> None:

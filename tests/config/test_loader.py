@@ -126,7 +126,7 @@ def test_an_empty_profile_changes_nothing(tmp_path):
 
 def test_an_unknown_profile_lists_what_ships():
     assert _complaint("repaly") == (
-        "profile 'repaly': no such profile or file; shipped are replay and scan; did you mean replay?"
+        "profile 'repaly': no such profile or file; shipped are quote, replay, scan; did you mean replay?"
     )
 
 

@@ -1,0 +1,213 @@
+"""Many queries answered at one state: the kernel behind `disruptor quote`.
+
+A *single* query asks one pool, as UniswapV2Library and QuoterV2 are asked. A *path* is a chain of trades carried out in
+one transaction: each hop takes all that the hop before paid, and moves its pool's price, so that a later hop through
+the same pool finds it moved. To that end the rows of pools are changed hop by hop and put back afterwards, last change
+first: between two queries the state is what it was.
+
+What a pair checks only when it is traded with, a zero output and a reserve beyond 112 bits, is checked along paths.
+
+Source: Uniswap v2-core 1.0.1, UniswapV2Pair.swap and _update; v3-core 1.0.0, UniswapV3Pool.swap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from disruptor.access import assign, read, row
+from disruptor.compile_cache import entry_uncounted
+from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3, KIND_UNKNOWN
+from disruptor.handlers.pools import NO_FEE, chain, is_complete, pool_directory, pools, ticks
+from disruptor.handlers.quoting import (
+    FEE_UNKNOWN,
+    INCOMPLETE,
+    LIMIT_NOT_TAKEN,
+    PAIR_PAYS_NOTHING,
+    UNKNOWN_POOL,
+    trade,
+)
+from disruptor.handlers.reverts import RESERVE_OVERFLOW
+from disruptor.handlers.tick_bitmap import tick_bitmap
+from disruptor.handlers.uniswap_v3_tables import v3_fees
+from disruptor.handlers.wide import add, bit_length, is_zero, load, split256, store, sub, u256
+from disruptor.handlers.wide_type import U256
+from disruptor.jit import jit
+from disruptor.references import StateLayout, bind_state
+from disruptor.status import OK
+
+#: The longest path.
+MAX_HOPS = 8
+#: What a query asks: `form`.
+EXACT_IN, EXACT_OUT, PATH = 0, 1, 2
+#: One query. Integers of 256 bits are four little-endian limbs. `amount` goes in, or with EXACT_OUT comes out;
+#: `sqrt_price_limit_x96` 0 is none; the first `hops` elements of `pool` (addresses) and `zero_for_one` count.
+QUERY_DTYPE = np.dtype(
+    [
+        ("block", "<u8"),
+        ("amount", "<u8", (4,)),
+        ("sqrt_price_limit_x96", "<u8", (4,)),
+        ("pool", "<u1", (MAX_HOPS, 20)),
+        ("zero_for_one", "<u1", (MAX_HOPS,)),
+        ("hops", "<u1"),
+        ("form", "<u1"),
+    ],
+    align=True,
+)
+#: One answer. `status` 0 is OK, else a key of `quoting.REASONS`, and then `hops` tells the hop that failed and all
+#: else is 0. `amount` and the price after (0 for V2) are of single queries, `outs` and `profit` (signed) of paths.
+ANSWER_DTYPE = np.dtype(
+    [
+        ("status", "<i8"),
+        ("hops", "<i8"),
+        ("amount", "<u8", (4,)),
+        ("sqrt_price_x96_after", "<u8", (4,)),
+        ("outs", "<u8", (MAX_HOPS, 4)),
+        ("profit", "<u8", (4,)),
+        ("partial", "<u1"),
+    ],
+    align=True,
+)
+#: What a trade changes of a pool's row.
+MOVED_DTYPE = np.dtype(
+    [
+        ("reserve0", "<u8", (2,)),
+        ("reserve1", "<u8", (2,)),
+        ("liquidity", "<u8", (2,)),
+        ("sqrt_price_x96", "<u8", (4,)),
+        ("tick", "<i4"),
+    ],
+    align=True,
+)
+#: The tables that quotes read, in the order in which the kernel gets them.
+QUOTE_TABLES = (pools, pool_directory, chain, ticks, tick_bitmap, v3_fees)
+_LAYOUT = StateLayout(list(QUOTE_TABLES), {table.name: "plain" for table in QUOTE_TABLES})
+_RESERVE_BITS = 112
+
+
+@entry_uncounted
+def answer_queries(tables: Any, queries: Any, ids: Any, answers: Any, saved: Any) -> None:
+    """Answer queries at the present state.
+
+    Parameters
+    ----------
+    tables : descriptors of `QUOTE_TABLES`. Their rows are as before when the call returns
+    queries : (n,) QUERY_DTYPE, C-contiguous
+    ids : (n, MAX_HOPS) int64, the pools of each query; -1 unknown
+    answers : (n,) ANSWER_DTYPE, zeros. Mutated
+    saved : (MAX_HOPS,) MOVED_DTYPE, scratch
+    """
+    state = bind_state(_LAYOUT, tables)
+    for i in range(len(queries)):
+        _answer(state, queries[i], ids, i, answers[i], saved)
+
+
+@jit
+def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -> None:
+    """Answer one query, hop by hop; a single query has one. All trades are made here: one call to compile."""
+    is_path, exact_in = query["form"] == PATH, query["form"] != EXACT_OUT
+    amount, limit = load(query["amount"]), load(query["sqrt_price_limit_x96"])
+    other, done, status = amount, np.int64(0), np.int64(OK)
+    for k in range(np.int64(query["hops"])):
+        pool, zero_for_one = ids[i, k], query["zero_for_one"][k] != 0
+        status = _check_pool(state, pool, is_path, limit)
+        if status != OK:
+            break
+        t = trade(state, pool, zero_for_one, exact_in, other, limit)
+        status = t.status
+        if status == OK and is_path:
+            status = _move(row(state.pools, pool), zero_for_one, other, t, saved[k])
+        if status != OK:
+            break
+        other = t.amount_out if exact_in else t.amount_in
+        done += 1
+        answer["partial"] |= np.uint8(t.partial)
+        if is_path:
+            _store_out(answer, k, other)
+        else:
+            store(answer["sqrt_price_x96_after"], t.sqrt_price)
+    answer["status"], answer["hops"] = status, done
+    if is_path:
+        _put_back(state, ids, i, done, saved)
+    if status != OK:
+        _forget(answer, done)
+    elif is_path:
+        store(answer["profit"], sub(other, amount))
+    else:
+        store(answer["amount"], other)
+
+
+@jit
+def _check_pool(state: Any, pool: Any, is_path: Any, limit: U256) -> int:
+    """Whether a pool can be asked: its state is the chain's, its fee is known, and it takes the limit."""
+    if pool < 0:
+        return np.int64(UNKNOWN_POOL)
+    p = read(state.pools, pool)
+    if p["kind"] == KIND_UNKNOWN:
+        return np.int64(UNKNOWN_POOL)
+    if not is_complete(state, pool):
+        return np.int64(INCOMPLETE)
+    if p["fee"] == NO_FEE:
+        return np.int64(FEE_UNKNOWN)
+    takes_limit = p["kind"] == KIND_UNISWAP_V3 and not is_path
+    return np.int64(OK if takes_limit or is_zero(limit) else LIMIT_NOT_TAKEN)
+
+
+@jit
+def _move(p: Any, zero_for_one: Any, amount: U256, t: Any, before: Any) -> int:
+    """Make a trade the state of the pool's row `p`, which is kept in `before`; or the status with which it fails."""
+    _copy_moved(before, p)
+    if p["kind"] == KIND_UNISWAP_V2:
+        return _move_pair(p, zero_for_one, amount, t.amount_out)
+    store(p["sqrt_price_x96"], t.sqrt_price)
+    store(p["liquidity"], t.liquidity)
+    p["tick"] = np.int32(t.tick)
+    return np.int64(OK)
+
+
+@jit
+def _move_pair(p: Any, zero_for_one: Any, amount_in: U256, amount_out: U256) -> int:
+    """Trade with a pair: what it refuses although the library answers; the row is changed only if it does not."""
+    if is_zero(amount_out):
+        return np.int64(PAIR_PAYS_NOTHING)
+    paid, left = (p["reserve0"], p["reserve1"]) if zero_for_one else (p["reserve1"], p["reserve0"])
+    balance = add(load(paid), amount_in)
+    if bit_length(amount_in) > _RESERVE_BITS or bit_length(balance) > _RESERVE_BITS:
+        return np.int64(RESERVE_OVERFLOW)
+    store(paid, balance)
+    store(left, sub(load(left), amount_out))
+    return np.int64(OK)
+
+
+@jit
+def _put_back(state: Any, ids: Any, i: Any, done: Any, saved: Any) -> None:
+    """Undo the first `done` moves of a path, last first: a pool may have moved more than once."""
+    for back in range(done):
+        k = done - 1 - back
+        _copy_moved(row(state.pools, ids[i, k]), saved[k])
+
+
+@jit
+def _copy_moved(target: Any, source: Any) -> None:
+    """Copy what a trade changes from one record to another."""
+    assign(target["reserve0"], source["reserve0"])
+    assign(target["reserve1"], source["reserve1"])
+    assign(target["liquidity"], source["liquidity"])
+    assign(target["sqrt_price_x96"], source["sqrt_price_x96"])
+    target["tick"] = source["tick"]
+
+
+@jit
+def _store_out(answer: Any, k: Any, amount: U256) -> None:
+    w3, w2, w1, w0 = split256(amount)
+    outs = answer["outs"]
+    outs[k, 0], outs[k, 1], outs[k, 2], outs[k, 3] = w0, w1, w2, w3
+
+
+@jit
+def _forget(answer: Any, done: Any) -> None:
+    """A transaction that fails pays nothing, whatever its first hops would have."""
+    for k in range(done):
+        _store_out(answer, k, u256(0))
+    answer["partial"] = np.uint8(0)
