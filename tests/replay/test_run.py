@@ -39,7 +39,7 @@ def stream() -> list[Row]:
         create(1, 1, POOLS[1]),
         sync(2, 0, POOLS[0], 10**6, 10**6),
         sync(2, 3, POOLS[1], 10**6, 10**6),
-        sync(3, 1, POOLS[1], 10**6, 11 * 10**5, tx=0),
+        sync(3, 1, POOLS[1], 10**6 - 5, 11 * 10**5, tx=0),
         swap(3, 2, POOLS[1], 0, 10**5, 5, 0, tx=0),
         swap(4, 7, POOLS[0], 3, 0, 0, 2, tx=2),
         sync(5, 0, POOLS[1], 10**6, 10**6),
