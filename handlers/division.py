@@ -97,15 +97,6 @@ def _three_by_two(high128: U128, word: np.uint64, divisor: U128, v: np.uint64) -
 
 
 @jit
-def _four_by_two(upper: U128, lower: U128, divisor: U128, v: np.uint64) -> tuple[U128, U128]:
-    """(upper * 2^128 + lower) / divisor as `(quotient, remainder)`; promises as for `_three_by_two`."""
-    always_inlined()
-    first, rest = _three_by_two(upper, high(lower), divisor, v)
-    second, rest = _three_by_two(rest, low64(lower), divisor, v)
-    return pair(first, second), rest
-
-
-@jit
 def divide_by_128(upper: U128, lower: U256, divisor: U128) -> tuple[U256, U128]:
     """(upper * 2^256 + lower) / divisor as `(quotient, remainder)`.
 
@@ -117,13 +108,14 @@ def divide_by_128(upper: U128, lower: U256, divisor: U128) -> tuple[U256, U128]:
     v = reciprocal(scaled)
     rest = shift_in(upper, high(lower), shift)
     middle = shift_in(high(lower), narrow(lower), shift)
-    last = shift_in(narrow(lower), _ZERO128, shift)
-    if is_zero(rest) and middle < scaled:
-        above, rest = _ZERO128, middle
-    else:
-        above, rest = _four_by_two(rest, middle, scaled, v)
-    below, rest = _four_by_two(rest, last, scaled, v)
-    return pair(above, below), rest >> shift
+    coming = pair(middle, shift_in(narrow(lower), _ZERO128, shift))
+    quotient, words = _ZERO256, 4
+    if is_zero(rest) and middle < scaled:  # the quotient has two words
+        rest, coming, words = middle, coming << 128, 2
+    for _ in range(words):
+        digit, rest = _three_by_two(rest, high(high(coming)), scaled, v)
+        quotient, coming = quotient << 64 | widen(widen(digit)), coming << 64
+    return quotient, rest >> shift
 
 
 @jit

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from disruptor.handlers.division import divide_by_128, divide_by_256
-from disruptor.handlers.inlining import never_inlined, seldom
+from disruptor.handlers.inlining import always_inlined, never_inlined, seldom
 from disruptor.handlers.wide import (
     U128,
     U256,
@@ -139,6 +139,7 @@ def mul_div(a: U256, b: U256, d: U256) -> tuple[int, U256]:
     ------
     Uniswap V3, FullMath.mulDiv.
     """
+    always_inlined()
     status, quotient, _ = _mul_div(a, b, d)
     return status, quotient
 
@@ -151,6 +152,7 @@ def mul_div_rounding_up(a: U256, b: U256, d: U256) -> tuple[int, U256]:
     ------
     Uniswap V3, FullMath.mulDivRoundingUp.
     """
+    always_inlined()
     status, quotient, remainder = _mul_div(a, b, d)
     if is_zero(remainder):
         return status, quotient

@@ -103,8 +103,27 @@ class Wide(types.Type):
 
 @register_model(Wide)
 class _WideModel(models.PrimitiveModel):
+    """One LLVM integer, which passes between functions by way of registers.
+
+    A wide result comes back in memory, written word by word. LLVM would hand it on with one vector load, which has to
+    wait until all those stores have reached the cache: 13 ns for every function that returns another's result. `freeze`
+    has no machine code, but is no plain copy, so words are loaded as they were stored.
+    """
+
     def __init__(self, manager: Any, fe_type: Wide) -> None:
         super().__init__(manager, fe_type, ir.IntType(fe_type.bits))  # type: ignore[no-untyped-call]
+
+    def from_argument(self, builder: Any, value: Any) -> Any:
+        return _frozen(builder, value)
+
+    def from_return(self, builder: Any, value: Any) -> Any:
+        return _frozen(builder, value)
+
+
+def _frozen(builder: Any, value: Any) -> Any:
+    frozen = ir.Instruction(builder.block, value.type, "freeze", [value])
+    builder._insert(frozen)
+    return frozen
 
 
 @typeof_impl.register(WideInt)
