@@ -4,8 +4,8 @@ LLVM divides wide integers bit by bit (5 µs for 512 by 256 bits) or by a libgcc
 is shifted left until its highest bit is set (the dividend too, which leaves the quotient as it is), and its top 128
 bits D get a reciprocal word v = floor((2^192 - 1) / D) - 2^64. With it three words are divided by two, exactly, in
 `_three_by_two`. A divisor of up to 128 bits is D itself, so such a step yields one word of the final quotient; for a
-longer one it yields a word that is at most one too large, which the remainder shows (Knuth, The Art of Computer
-Programming, 4.3.1, theorem B, for an estimate from three words by two).
+longer one it yields a word that is at most one too large, which the remainder shows: what the divisor has below D, less
+than 2^-127 of it, takes less than 2^-63 from a quotient of less than 2^64.
 
 Nothing here divides by zero or reads outside a value, whatever the arguments: where the caller breaks a promise the
 result is meaningless, no more. Loops have at most four turns.
