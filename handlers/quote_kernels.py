@@ -55,8 +55,8 @@ QUERY_DTYPE = np.dtype(
     ],
     align=True,
 )
-#: One answer. `status` 0 is OK, else a key of `quoting.REASONS`, and then `hops` tells the hop that failed and all
-#: else is 0. `amount` and the price after (0 for V2) are of single queries, `outs` and `profit` (signed) of paths.
+#: One answer. `status` 0 is OK, else a key of `quoting.REASONS`; `hops` counts the hops before the one refused, and all
+#: else is 0 then. `amount` and the price after (0 for V2) are of single queries, `outs` and `profit` (signed) of paths.
 ANSWER_DTYPE = np.dtype(
     [
         ("status", "<i8"),
@@ -139,7 +139,7 @@ def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -
 
 
 @jit
-def _check_pool(state: Any, pool: Any, is_path: Any, limit: U256) -> int:
+def _check_pool(state: Any, pool: Any, is_path: Any, limit: U256) -> Any:
     """Whether a pool can be asked: its state is the chain's, its fee is known, and it takes the limit."""
     if pool < 0:
         return np.int64(UNKNOWN_POOL)
@@ -155,7 +155,7 @@ def _check_pool(state: Any, pool: Any, is_path: Any, limit: U256) -> int:
 
 
 @jit
-def _move(p: Any, zero_for_one: Any, amount: U256, t: Any, before: Any) -> int:
+def _move(p: Any, zero_for_one: Any, amount: U256, t: Any, before: Any) -> Any:
     """Make a trade the state of the pool's row `p`, which is kept in `before`; or the status with which it fails."""
     _copy_moved(before, p)
     if p["kind"] == KIND_UNISWAP_V2:
@@ -167,7 +167,7 @@ def _move(p: Any, zero_for_one: Any, amount: U256, t: Any, before: Any) -> int:
 
 
 @jit
-def _move_pair(p: Any, zero_for_one: Any, amount_in: U256, amount_out: U256) -> int:
+def _move_pair(p: Any, zero_for_one: Any, amount_in: U256, amount_out: U256) -> Any:
     """Trade with a pair: what it refuses although the library answers; the row is changed only if it does not."""
     if is_zero(amount_out):
         return np.int64(PAIR_PAYS_NOTHING)
