@@ -4,7 +4,7 @@ Needed, in one folder of node modules (its path is given on the command line):
 
     npm install @foundry-rs/anvil@1.7.1 @uniswap/v2-core@1.0.1 @uniswap/v2-periphery@1.1.0-beta.0 \\
         @uniswap/v3-core@1.0.1 @uniswap/v3-periphery@1.4.4 \\
-        solc@0.8.26 solc7@npm:solc@0.7.6 solc5@npm:solc@0.5.16
+        solc@0.8.26 solc7@npm:solc@0.7.6 solc6@npm:solc@0.6.6 solc5@npm:solc@0.5.16
 
 and from PyPI `eth-abi` and `eth-hash[pycryptodome]`. No bytecode is kept in this repository.
 """
@@ -23,12 +23,14 @@ from eth_hash.auto import keccak
 
 SOLIDITY = Path(__file__).with_name("solidity")
 #: The npm package of each compiler, by version.
-COMPILERS = {"0.8.26": "solc", "0.7.6": "solc7", "0.5.16": "solc5"}
-#: Reads standard JSON from stdin, and files that sources import from the folder of node modules.
+COMPILERS = {"0.8.26": "solc", "0.7.6": "solc7", "0.6.6": "solc6", "0.5.16": "solc5"}
+#: Reads standard JSON from stdin, and what sources import from the folders given.
 _COMPILE = """
 const fs = require('fs'), solc = require(process.argv[1]);
-const read = path => { try { return {contents: fs.readFileSync(process.argv[2] + '/' + path, 'utf8')} }
-                       catch (e) { return {error: String(e)} } };
+const read = path => {
+    const places = process.argv.slice(2).map(folder => folder + '/' + path).filter(fs.existsSync);
+    return places.length ? {contents: fs.readFileSync(places[0], 'utf8')} : {error: 'not found'};
+};
 const input = fs.readFileSync(0, 'utf8');
 process.stdout.write(solc.compile(input, process.argv[1].endsWith('solc5') ? read : {import: read}));
 """
@@ -99,15 +101,26 @@ class Workshop:
 
     def ours(self, name: str, version: str = "0.8.26") -> dict[str, Contract]:
         """All contracts of one of our files."""
-        return self.compile({name: (SOLIDITY / name).read_text()}, version)
+        return self.compile({name: self.source(name)}, version)
 
-    def patched(self, path: str, version: str, *replacements: tuple[str, str]) -> dict[str, Contract]:
-        """All contracts of a published source in which texts were replaced, each found exactly once."""
+    @staticmethod
+    def source(name: str) -> str:
+        """The text of one of our files."""
+        return (SOLIDITY / name).read_text()
+
+    def patched(
+        self, path: str, version: str, replacements: dict[str, str], beside: str | None = None
+    ) -> dict[str, Contract]:
+        """All contracts of a published source in which texts were replaced, each found exactly once.
+
+        `beside` is another published source, compiled unchanged against the patched one.
+        """
         text = (self.modules / path).read_text()
-        for old, new in replacements:
+        for old, new in replacements.items():
             assert text.count(old) == 1, f"{path}: {old!r} occurs {text.count(old)} times"
             text = text.replace(old, new)
-        return self.compile({path: text}, version)
+        others = {} if beside is None else {beside: (self.modules / beside).read_text()}
+        return self.compile({path: text} | others, version)
 
     def compile(self, sources: dict[str, str], version: str) -> dict[str, Contract]:
         """All contracts of the given sources, by name."""
@@ -123,7 +136,7 @@ class Workshop:
         }
         compiler = str(self.modules / COMPILERS[version])
         run = subprocess.run(
-            ["node", "-e", _COMPILE, compiler, str(self.modules)],
+            ["node", "-e", _COMPILE, compiler, str(self.modules), str(SOLIDITY)],
             input=json.dumps(request),
             capture_output=True,
             text=True,

@@ -92,6 +92,8 @@ class Node:
             return answer["result"]
         if answer["error"].get("code") == 3:
             raise Reverted(bytes.fromhex((answer["error"].get("data") or "0x")[2:]))
+        if "InvalidFEOpcode" in answer["error"]["message"]:  # older compilers' panic: it says nothing
+            raise Reverted(b"")
         raise RuntimeError(f"{method}: {answer['error']}")
 
     def send(self, to: str | None, octets: str, *, sender: int = 0, gas: int = 12_000_000) -> str:
@@ -134,10 +136,14 @@ class Node:
         values = contract.answer(name, octets)
         return values[0] if len(values) == 1 else values
 
-    def view(self, to: str, octets: str, block: int | None = None) -> bytes:
-        """The bytes that a call would return at the end of a block."""
+    def view(
+        self, to: str, octets: str, block: int | None = None, code: dict[str, str] | None = None
+    ) -> bytes:
+        """The bytes that a call would return at the end of a block, if contracts in `code` had that code."""
         request = {"from": self.accounts[0], "to": to, "data": octets, "gas": hex(1_000_000_000)}
-        return bytes.fromhex(self.rpc("eth_call", request, "latest" if block is None else hex(block))[2:])
+        overrides = [{address: {"code": octets} for address, octets in code.items()}] if code else []
+        at = "latest" if block is None else hex(block)
+        return bytes.fromhex(self.rpc("eth_call", request, at, *overrides)[2:])
 
     def returned(self, sent: str) -> bytes:
         """What a mined transaction's outermost call returned."""
