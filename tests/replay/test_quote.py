@@ -200,7 +200,7 @@ def test_blocks_that_may_be_missing_are_not_answered(tmp_path: Path) -> None:
     assert [a.get("amount", a) for a in found] == [amount, refused, refused, refused, str(996)]
 
 
-def test_a_journal_and_a_handler_of_ones_own_change_no_answer(logs: Path, tmp_path: Path) -> None:
+def test_neither_a_journal_nor_the_size_of_runs_changes_an_answer(logs: Path, tmp_path: Path) -> None:
     journal = str(tmp_path / "journal")
     settings, _ = load_settings(None, [*SMALL])
     import_logs([str(logs)], journal, pools=[], blocks=[], sort=False, strict=False, settings=settings)
