@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.uniswap_ledger import Ledger, quote
+from tests.support.uniswap_ledger import Ledger, quote
 
 
 def test_oracle_has_the_contracts_state_after_every_block(data_dir):

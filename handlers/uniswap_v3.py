@@ -1,0 +1,321 @@
+"""Uniswap V3 swaps across any number of ticks: what one would do, and making it so.
+
+A swap is a sequence of steps, each at constant liquidity, to the next initialized tick, the end of a word of the tick
+bitmap, or the limit, whichever comes first. Every step rounds, so the steps are the contract's own. Where there is no
+liquidity a step moves the price, rounds nothing and pays nothing: there words without ticks are passed in one step.
+
+`quote` reads and changes nothing, and does not count the fees that providers earn; `settle` makes the outcome of a
+quote the pool's state. Both walk with the same `_step`. A swap of one step, which is most, is settled without a second
+walk.
+
+**Bounds.** The limit lies between the lowest and the highest price, and each step ends at the limit, uses the amount
+up, or moves to another tick in the swap's direction; so there are fewer steps than ticks. No divisor can be zero: fees
+are checked to be below 100 %, prices and tick spacing to be positive, and liquidity where it divides.
+
+Source: Uniswap v3-core 1.0.0, UniswapV3Pool.swap.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from disruptor.access import find, read, row
+from disruptor.handlers.fee_growth import accrue, cross_tick
+from disruptor.handlers.observations import observe
+from disruptor.handlers.reverts import (
+    AMOUNT_TOO_LARGE,
+    BAD_TICK_SPACING,
+    BROKEN_TICK_MAP,
+    FEE_OUT_OF_RANGE,
+    NOT_INITIALIZED,
+    PRICE_LIMIT,
+    TICK_OUT_OF_RANGE,
+    TOO_MANY_STEPS,
+    ZERO_AMOUNT,
+)
+from disruptor.handlers.swap_math import MILLION, add_delta, compute_swap_step
+from disruptor.handlers.tick_bitmap import next_initialized_above, next_initialized_below
+from disruptor.handlers.tick_math import (
+    MAX_SQRT_RATIO,
+    MAX_TICK,
+    MIN_SQRT_RATIO,
+    MIN_TICK,
+    sqrt_ratio_at_tick,
+    tick_at_sqrt_ratio,
+)
+from disruptor.handlers.wide import (
+    U256,
+    add,
+    is_negative,
+    is_zero,
+    load,
+    load_signed,
+    negate,
+    store,
+    sub,
+    u256,
+)
+from disruptor.jit import jit
+from disruptor.status import OK
+
+#: A step for each tick there is, and the one that ends at the limit.
+MAX_STEPS = MAX_TICK - MIN_TICK + 2
+#: No limit but the end of all prices: what routers pass for "none".
+LOWEST_LIMIT = U256(int(MIN_SQRT_RATIO) + 1)
+HIGHEST_LIMIT = U256(int(MAX_SQRT_RATIO) - 1)
+_WORD_SHIFT = 8
+_NO_ROW = -1
+
+
+class Terms(NamedTuple):
+    """What does not change during a swap."""
+
+    pool: Any
+    zero_for_one: Any
+    exact_in: Any
+    limit: Any
+    fee: Any  # millionths
+    spacing: Any
+
+
+class Progress(NamedTuple):
+    """How far a swap has come."""
+
+    remaining: Any  # of the exact amount
+    calculated: Any  # of the other
+    sqrt_price: Any
+    tick: Any
+    liquidity: Any
+    fee_amount: Any  # of the latest step
+    steps: Any
+    crossed: Any  # initialized ticks
+
+
+class Outcome(NamedTuple):
+    """What a swap does.
+
+    status : int64; `OK`, or the reason why the contract would revert, and then nothing else has a meaning
+    amount0, amount1 : U256, signed: what the pool gets is positive
+    remaining : U256, what the limit left of the exact amount
+    sqrt_price, tick, liquidity : U256, int64, U256, after the swap
+    fee_amount : U256, of the last step
+    steps, crossed : int64, steps made and initialized ticks crossed
+    """
+
+    status: Any
+    amount0: Any
+    amount1: Any
+    remaining: Any
+    sqrt_price: Any
+    tick: Any
+    liquidity: Any
+    fee_amount: Any
+    steps: Any
+    crossed: Any
+
+
+@jit
+def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> Outcome:
+    """What a swap would do; changes nothing.
+
+    Parameters
+    ----------
+    pool : u32 id
+    zero_for_one : bool, token0 comes in
+    exact_in : bool, `amount` comes in; else it goes out
+    amount : U256 below 2^255, not zero
+    limit : U256, Q64.96, where the price stops; `LOWEST_LIMIT` or `HIGHEST_LIMIT` for none
+
+    Returns
+    -------
+    Outcome : status `OK`, also where the limit is reached before the amount is used up (`remaining`); in the contract's
+        order `ZERO_AMOUNT`, `NOT_INITIALIZED`, `PRICE_LIMIT`; `AMOUNT_TOO_LARGE`; for states that no contract has
+        `FEE_OUT_OF_RANGE`, `BAD_TICK_SPACING`, `TICK_OUT_OF_RANGE`, `BROKEN_TICK_MAP`, `TOO_MANY_STEPS`; or a status of
+        a step.
+
+    Source
+    ------
+    UniswapV3Pool.swap without transfers: bit for bit, including steps that end at words.
+    """
+    status, terms, p = _begin(state, pool, zero_for_one, exact_in, amount, limit)
+    for _ in range(MAX_STEPS):
+        if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
+            break
+        status, _, p = _step(state, terms, p)
+    if status == OK and not is_zero(p.remaining) and p.sqrt_price != limit:
+        status = TOO_MANY_STEPS
+    exact = sub(amount, p.remaining)
+    amount_in, gone = (exact, negate(p.calculated)) if exact_in else (p.calculated, negate(exact))
+    amount0, amount1 = (amount_in, gone) if zero_for_one else (gone, amount_in)
+    return Outcome(
+        status,
+        amount0,
+        amount1,
+        p.remaining,
+        p.sqrt_price,
+        p.tick,
+        p.liquidity,
+        p.fee_amount,
+        p.steps,
+        p.crossed,
+    )
+
+
+@jit
+def settle(
+    state: Any,
+    pool: Any,
+    zero_for_one: Any,
+    exact_in: Any,
+    amount: U256,
+    limit: U256,
+    outcome: Any,
+    timestamp: Any,
+) -> None:
+    """Make the outcome of a quote the pool's state: price, liquidity, fees, ticks crossed, observation.
+
+    Parameters
+    ----------
+    pool, zero_for_one, exact_in, amount, limit : as given to `quote`
+    outcome : Outcome with status `OK`, of this state
+    timestamp : u64, seconds, of the block; 0 unknown
+
+    Invariants
+    ----------
+    Mutates the pool's rows of `pools` and `v3_fees`, and rows of `ticks`; inserts and removes none.
+    """
+    p = row(state.pools, pool)
+    if outcome.steps == 1 and outcome.crossed == 0:
+        accrue(state, pool, zero_for_one, outcome.fee_amount, load(p["liquidity"]))
+    else:
+        _walk_again(state, pool, zero_for_one, exact_in, amount, limit)
+    if p["tick"] != outcome.tick:
+        observe(state, pool, timestamp)
+    store(p["sqrt_price_x96"], outcome.sqrt_price)
+    p["tick"] = np.int32(outcome.tick)
+    store(p["liquidity"], outcome.liquidity)
+
+
+@jit
+def _walk_again(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> None:
+    """Accrue the fee of each step of a swap, and flip what is outside of each tick that it crosses."""
+    status, terms, p = _begin(state, pool, zero_for_one, exact_in, amount, limit)
+    for _ in range(MAX_STEPS):
+        if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
+            break
+        liquidity = p.liquidity
+        status, crossed, p = _step(state, terms, p)
+        if status == OK:
+            accrue(state, pool, zero_for_one, p.fee_amount, liquidity)
+            if crossed != _NO_ROW:
+                cross_tick(state, pool, crossed)
+
+
+@jit
+def _begin(
+    state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256
+) -> tuple[int, Terms, Progress]:
+    """Check what is asked and the pool itself; collect what the steps need."""
+    p = read(state.pools, pool)
+    price, liquidity = load(p["sqrt_price_x96"]), load(p["liquidity"])
+    fee, tick = np.int64(p["fee"]), np.int64(p["tick"])
+    spacing = np.int64(read(state.pool_directory, pool)["tick_spacing"])
+    status = _check(price, zero_for_one, amount, limit)
+    if status == OK:
+        status = _check_pool(tick, fee, spacing)
+    terms = Terms(pool, zero_for_one, exact_in, limit, fee, spacing)
+    none = np.int64(0)
+    return status, terms, Progress(amount, u256(0), price, tick, liquidity, u256(0), none, none)
+
+
+@jit
+def _check(price: U256, zero_for_one: Any, amount: U256, limit: U256) -> int:
+    """What the contract requires of a swap."""
+    if is_zero(amount):
+        return ZERO_AMOUNT
+    if is_zero(price):
+        return NOT_INITIALIZED
+    if zero_for_one:
+        inside = limit < price and limit > MIN_SQRT_RATIO
+    else:
+        inside = limit > price and limit < MAX_SQRT_RATIO
+    if not inside:
+        return PRICE_LIMIT
+    return AMOUNT_TOO_LARGE if is_negative(amount) else OK
+
+
+@jit
+def _check_pool(tick: Any, fee: Any, spacing: Any) -> int:
+    """What the factory and the pool itself guarantee."""
+    if fee < 0 or fee >= MILLION:
+        return FEE_OUT_OF_RANGE
+    if spacing <= 0:
+        return BAD_TICK_SPACING
+    return TICK_OUT_OF_RANGE if tick < MIN_TICK or tick > MAX_TICK else OK
+
+
+@jit
+def _step(state: Any, terms: Terms, p: Progress) -> tuple[int, Any, Progress]:
+    """One step: `(status, row of the tick that was crossed or -1, progress)`."""
+    tick_next, initialized = _next_tick(state, terms, p)
+    status, price_next = sqrt_ratio_at_tick(tick_next)
+    target = price_next
+    if (price_next < terms.limit) == terms.zero_for_one:
+        target = terms.limit
+    status, price, amount_in, amount_out, fee_amount = compute_swap_step(
+        p.sqrt_price, target, p.liquidity, p.remaining, terms.exact_in, terms.fee
+    )
+    paid = add(amount_in, fee_amount)
+    spent, gained = (paid, amount_out) if terms.exact_in else (amount_out, paid)
+    crossed: Any = np.int64(_NO_ROW)
+    liquidity, tick = p.liquidity, p.tick
+    if status == OK and price == price_next:
+        tick = tick_next - 1 if terms.zero_for_one else tick_next
+        if initialized:
+            status, crossed, liquidity = _cross(state, terms, tick_next, liquidity)
+    elif status == OK and price != p.sqrt_price:
+        status, tick = tick_at_sqrt_ratio(price)
+    remaining, calculated = sub(p.remaining, spent), add(p.calculated, gained)
+    count = p.crossed + (1 if crossed != _NO_ROW else 0)
+    done = Progress(remaining, calculated, price, tick, liquidity, fee_amount, p.steps + 1, count)
+    return status, crossed, done
+
+
+@jit
+def _next_tick(state: Any, terms: Terms, p: Progress) -> tuple[int, bool]:
+    """Where the next step leads at most, and whether that tick is initialized."""
+    at = p.tick // terms.spacing
+    if terms.zero_for_one:
+        words = 1 if not is_zero(p.liquidity) else _words_to_limit(terms, at)
+        found, initialized = next_initialized_below(state, terms.pool, at, words)
+        return max(found * terms.spacing, MIN_TICK), initialized
+    words = 1 if not is_zero(p.liquidity) else _words_to_limit(terms, at + 1)
+    found, initialized = next_initialized_above(state, terms.pool, at + 1, words)
+    return min(found * terms.spacing, MAX_TICK), initialized
+
+
+@jit
+def _words_to_limit(terms: Terms, start: Any) -> int:
+    """How many words of the tick bitmap a swap passes, without liquidity, from `start` (compressed) to its limit.
+
+    Downward a word ends at its lowest tick; the last word is the first whose end is at or below the limit's tick.
+    Upward, at its highest; the first at or above. There the contract stops too, and it matters: with a price equal to
+    that of a tick the pool is left at another tick when the tick was a step's end.
+    """
+    _, tick = tick_at_sqrt_ratio(terms.limit)
+    if terms.zero_for_one:
+        return (start >> _WORD_SHIFT) - ((tick // terms.spacing) >> _WORD_SHIFT) + 1
+    return (-(-tick // terms.spacing) >> _WORD_SHIFT) - (start >> _WORD_SHIFT) + 1
+
+
+@jit
+def _cross(state: Any, terms: Terms, tick: Any, liquidity: U256) -> tuple[int, Any, U256]:
+    """The row of a tick and the liquidity beyond it."""
+    at: Any = np.int64(find(state.ticks, terms.pool, tick))
+    if at < 0:
+        return BROKEN_TICK_MAP, _NO_ROW, liquidity
+    net = load_signed(read(state.ticks, at)["liquidity_net"])
+    status, after = add_delta(liquidity, negate(net) if terms.zero_for_one else net)
+    return status, at, after
