@@ -22,6 +22,7 @@ from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3, KIND_U
 from disruptor.handlers.pools import NO_FEE, chain, is_complete, pool_directory, pools, ticks
 from disruptor.handlers.quoting import (
     FEE_UNKNOWN,
+    HOPS_APART,
     INCOMPLETE,
     LIMIT_NOT_TAKEN,
     PAIR_PAYS_NOTHING,
@@ -108,10 +109,12 @@ def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -
     """Answer one query, hop by hop; a single query has one. All trades are made here: one call to compile."""
     is_path, exact_in = query["form"] == PATH, query["form"] != EXACT_OUT
     amount, limit = load(query["amount"]), load(query["sqrt_price_limit_x96"])
-    other, done, status = amount, np.int64(0), np.int64(OK)
+    other, done, status, token = amount, np.int64(0), np.int64(OK), np.int64(-1)
     for k in range(np.int64(query["hops"])):
         pool, zero_for_one = ids[i, k], query["zero_for_one"][k] != 0
         status = _check_pool(state, pool, is_path, limit)
+        if status == OK:
+            status, token = _next_token(read(state.pools, pool), zero_for_one, token)
         if status != OK:
             break
         t = trade(state, pool, zero_for_one, exact_in, other, limit)
@@ -152,6 +155,15 @@ def _check_pool(state: Any, pool: Any, is_path: Any, limit: U256) -> Any:
         return np.int64(FEE_UNKNOWN)
     takes_limit = p["kind"] == KIND_UNISWAP_V3 and not is_path
     return np.int64(OK if takes_limit or is_zero(limit) else LIMIT_NOT_TAKEN)
+
+
+@jit
+def _next_token(p: Any, zero_for_one: Any, token: Any) -> tuple[Any, Any]:
+    """Whether a pool takes the token that the hop before paid (-1: there was none), and the token that it pays."""
+    taken, paid = np.int64(p["token0"]), np.int64(p["token1"])
+    if not zero_for_one:
+        taken, paid = paid, taken
+    return np.int64(OK if token < 0 or token == taken else HOPS_APART), paid
 
 
 @jit

@@ -33,6 +33,7 @@ FEE_UNKNOWN = 203
 LIMIT_NOT_TAKEN = 204
 AFTER_END = 205
 BEYOND_U256 = 206
+HOPS_APART = 207
 OUTPUT_UNAVAILABLE = 210
 NOTHING_SWAPPED = 211
 OUTPUT_ABOVE_RESERVE = 212
@@ -66,6 +67,7 @@ REASONS: dict[int, str] = {
     LIMIT_NOT_TAKEN: "price limit on other than one Uniswap V3 pool",
     AFTER_END: "block after the end of the stream",
     BEYOND_U256: "amount beyond uint256",
+    HOPS_APART: "hop takes another token than the one before pays",
 }
 _NO_LIMIT = U256(0)
 _NOTHING = U256(0)

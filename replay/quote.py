@@ -119,7 +119,7 @@ class AskedBlocks:
 
     def _cuts(self, run: Run, starts: Any, numbers: Any) -> Iterator[int]:
         """Where in a run's slots queries can be answered; `_ready` is how many by then."""
-        if self._is_between:
+        if self._is_between and len(run.slots):
             self._is_between = False
             self._ready = self._count_before(self.last)
             yield _behind_missing(run, 0)

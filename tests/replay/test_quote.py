@@ -310,6 +310,7 @@ def test_a_path_fails_as_a_whole_and_names_the_hop(logs: Path, tmp_path: Path) -
         walk(15, 1000, (POOLS[0], True), (POOLS[3], True)),
         walk(15, 1000, (POOLS[0], True), (POOLS[2], True)),
         walk(15, 2**112, (POOLS[0], True)),
+        walk(15, 1000, (POOLS[0], True), (POOLS[1], True)),
         single(15),
     ]
     *found, after = ask(logs, asked, tmp_path)
@@ -319,6 +320,7 @@ def test_a_path_fails_as_a_whole_and_names_the_hop(logs: Path, tmp_path: Path) -
         {"error": "unknown pool", "hop": 1},
         {"error": "pool not created yet", "hop": 1},
         {"error": "UniswapV2: OVERFLOW", "hop": 0},
+        {"error": "hop takes another token than the one before pays", "hop": 1},
     ]
     assert after["amount"] == str(v2_amount_out(1000, 10**6, 3 * 10**6, FEE))
 
