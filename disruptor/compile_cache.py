@@ -24,6 +24,7 @@ from disruptor import identity
 from disruptor.errors import DisruptorError
 from disruptor.jit import JIT_DISABLED, jit, jit_uncounted
 from disruptor.source_facts import STORE
+from disruptor.whole_program import whole_program
 
 #: Seconds spent compiling in this process, by module; zero for a module that was loaded from the cache.
 compile_seconds: dict[str, float] = {}
@@ -122,7 +123,8 @@ def compiled_for(label: str, dispatcher: Any, *args: Any) -> Callable[..., Any]:
     hits = sum(dispatcher.stats.cache_hits.values())
     for say in on_compile:
         say(label)
-    dispatcher.compile(signature)
+    with whole_program():
+        dispatcher.compile(signature)
     hit = sum(dispatcher.stats.cache_hits.values()) > hits
     ended = time.perf_counter()
     if not hit:
