@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor.engine.opportunity_rows import REPORT, known_address, wide
-from disruptor.handlers.messages import FLAG_OPENING
+from disruptor.handlers.messages import FLAG_GROSS, FLAG_OPENING
 
 _KEPT = ("pools", "hops", "profit", "cost")
 _ROW = np.dtype(
@@ -25,6 +25,7 @@ _ROW = np.dtype(
         ("openings", "<i8"),
         ("open", "?"),
         ("wanted", "?"),
+        ("gas_unknown", "?"),
         ("token", "u1", 20),
         *((name, REPORT[name]) for name in _KEPT),
     ]
@@ -42,12 +43,14 @@ class Closing(NamedTuple):
 class Total(NamedTuple):
     """What the open opportunities of one token pay together; amounts are raw units of it.
 
-    `cost` is what gas and funding of those taken cost, as far as it is known in this token.
+    `cost` is what gas and funding of those taken cost, as far as it is known in this token; `gas_unknown` counts those
+    of which gas is not.
     """
 
     token: bytes | None
     profit: int
     cost: int
+    gas_unknown: int
     taken: int
     left_out: int
 
@@ -101,6 +104,7 @@ class OpenPaths:
         kept = last[last < len(reports)]
         rows = self._rows[path[kept]]
         rows["wanted"], rows["token"] = wanted[kept], reports["tokens"][kept, 0]
+        rows["gas_unknown"] = reports["flags"][kept] & FLAG_GROSS != 0
         for name in _KEPT:
             rows[name] = reports[name][kept]
         self._rows[path[kept]] = rows
@@ -122,14 +126,15 @@ class OpenPaths:
     def _total(self, token: bytes | None, offers: list[tuple[int, int]]) -> Total:
         """Take offers of (-profit, path) from the best on, the lower path first among equals."""
         used: set[int] = set()
-        profit, cost, taken = 0, 0, 0
+        profit, cost, taken, gas_unknown = 0, 0, 0, 0
         for loss, path in sorted(offers):
             row = self._rows[path]
             pools = set(row["pools"][: row["hops"]].tolist())
             if used.isdisjoint(pools):
                 used |= pools
                 profit, cost, taken = profit - loss, cost + wide(row["cost"]), taken + 1
-        return Total(token, profit, cost, taken, len(offers) - taken)
+                gas_unknown += int(row["gas_unknown"])
+        return Total(token, profit, cost, gas_unknown, taken, len(offers) - taken)
 
     def _make_room(self, paths: npt.NDArray[np.uint32]) -> None:
         """Have a row for each of some paths."""

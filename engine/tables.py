@@ -77,7 +77,10 @@ def total_lines(totals: Sequence[Total], tokens: Tokens) -> list[str]:
     for total in totals:
         profit = amount_text(total.profit, total.token, tokens)
         cost = amount_text(total.cost, total.token, tokens)
-        lines.append(f"  {profit} before costs of {cost}: {total.taken:,} taken, {total.left_out:,} left out")
+        gas = f", gas of {total.gas_unknown:,} not known" if total.gas_unknown else ""
+        lines.append(
+            f"  {profit} before costs of {cost}{gas}: {total.taken:,} taken, {total.left_out:,} left out"
+        )
     return lines
 
 
@@ -120,6 +123,7 @@ def total_json(total: Total, tokens: Tokens) -> dict[str, Any]:
         "symbol": _symbol(total.token, tokens),
         **_amount("profit", total.profit, total.token, tokens),
         **_amount("cost", total.cost, total.token, tokens),
+        "gas_unknown": total.gas_unknown,
         "taken": total.taken,
         "left_out": total.left_out,
     }

@@ -8,6 +8,7 @@ import numpy as np
 
 from disruptor.engine.open_paths import Closing, OpenPaths, Total
 from disruptor.engine.opportunity_rows import reports_of
+from disruptor.handlers.messages import FLAG_GROSS
 from tests.support.reported import DAI, USDC, WETH, Told, opportunities
 
 
@@ -50,19 +51,19 @@ def test_the_end_of_what_was_never_reported_opens_nothing():
 
 def test_a_total_takes_the_most_profitable_and_leaves_out_what_shares_a_pool():
     told = [
-        Told(sequence=0, path=0, pools=(0, 1), profit=10, cost=1),
+        Told(sequence=0, path=0, pools=(0, 1), profit=10, cost=1, flags=FLAG_GROSS),
         Told(sequence=0, path=1, pools=(1, 2), profit=2**100, cost=2),  # comes first, and bars both others
         Told(sequence=0, path=2, pools=(3, 2, 4), tokens=(WETH, USDC, DAI), profit=10, cost=4),
-        Told(sequence=0, path=3, pools=(5, 6), profit=7, cost=8),
+        Told(sequence=0, path=3, pools=(5, 6), profit=7, cost=8, flags=FLAG_GROSS),
         Told(sequence=0, path=4, pools=(5, 0), tokens=(USDC, WETH), profit=3),
     ]
     book, _ = _book(told)
-    assert book.totals() == [Total(WETH, 2**100 + 7, 10, 2, 2), Total(USDC, 3, 0, 1, 0)]
+    assert book.totals() == [Total(WETH, 2**100 + 7, 10, 1, 2, 2), Total(USDC, 3, 0, 0, 1, 0)]
 
 
 def test_of_equal_profits_the_lower_path_is_taken():
     told = [Told(sequence=0, path=p, pools=(p, 9), profit=5, cost=p) for p in (3, 1, 2)]
-    assert _book(told)[0].totals() == [Total(WETH, 5, 1, 1, 2)]
+    assert _book(told)[0].totals() == [Total(WETH, 5, 1, 0, 1, 2)]
 
 
 def test_totals_of_many_are_those_of_a_plain_walk():
@@ -77,4 +78,4 @@ def test_totals_of_many_are_those_of_a_plain_walk():
             used |= set(one.pools)
             profit, taken = profit + one.profit, taken + 1
     assert 10 < taken < 20
-    assert _book(told)[0].totals() == [Total(WETH, profit, 0, taken, 200 - taken)]
+    assert _book(told)[0].totals() == [Total(WETH, profit, 0, 0, taken, 200 - taken)]

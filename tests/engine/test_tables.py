@@ -158,11 +158,11 @@ def test_json_has_the_route_and_exact_amounts():
 
 
 def test_totals_say_how_they_were_added_up():
-    totals = [Total(USDC, 1_500_000, 0, 3, 2), Total(DAI, 12, 1, 1, 0)]
+    totals = [Total(USDC, 1_500_000, 0, 2, 3, 2), Total(DAI, 12, 1, 0, 1, 0)]
     first, *lines = total_lines(totals, TOKENS)
     assert "greedily" in first and "overlapping ones are never summed" in first
     assert lines == [
-        "  1.5 USDC (1500000) before costs of 0 USDC (0): 3 taken, 2 left out",
+        "  1.5 USDC (1500000) before costs of 0 USDC (0), gas of 2 not known: 3 taken, 2 left out",
         "  12 raw 0xdada…dada before costs of 1 raw 0xdada…dada: 1 taken, 0 left out",
     ]
     assert total_lines([], TOKENS) == ["open at the end: none"]
@@ -173,6 +173,7 @@ def test_totals_say_how_they_were_added_up():
         "profit_decimal": "1.500000",
         "cost": "0",
         "cost_decimal": "0.000000",
+        "gas_unknown": 2,
         "taken": 3,
         "left_out": 2,
     }
