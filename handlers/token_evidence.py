@@ -15,6 +15,7 @@ import numpy as np
 
 from disruptor.access import read, row
 from disruptor.handlers.token_conduct_tables import (
+    BORN,
     FLAGGED,
     FLAGGED_REBASING,
     FLAGGED_TAXED,
@@ -22,6 +23,7 @@ from disruptor.handlers.token_conduct_tables import (
     MATCHED_IN,
     MATCHED_OUT,
     PROVISIONAL,
+    SEEN,
     TAXED,
     VOTED,
 )
@@ -79,11 +81,12 @@ def disagree(state: Any, pool: Any, side: Any, kind: Any, sequence: Any) -> None
 
 
 @jit
-def retract(state: Any, pool: Any, side: Any) -> None:
-    """Take back a flag if it is provisional."""
+def retract(state: Any, pool: Any, side: Any, transaction: Any) -> None:
+    """Take back a provisional flag of this transaction, unless the pool never owned anything in all its life."""
     account = account_of(state, pool, side)
     flags = np.int64(account["flags"])
-    if (flags & PROVISIONAL) == 0:
+    provisional = (flags & PROVISIONAL) != 0 and account["transaction"] == transaction
+    if not provisional or (flags & (BORN | SEEN)) == BORN:
         return
     account["flags"] = np.uint32(flags & ~(FLAGGED | VOTED | PROVISIONAL))
     t = token_of(state, pool, side)

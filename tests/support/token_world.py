@@ -105,10 +105,10 @@ class Rebasing(Token):
 
     def shift(self, sender: Any, receiver: Any, amount: int) -> None:
         share = amount * 10**9 // self.scale
-        super().shift(sender, receiver, share) if share <= self.held[sender] else self._refuse()
-
-    def _refuse(self) -> None:
-        raise Revert("balance")
+        if self.held[sender] < share:
+            raise Revert("balance")
+        self.held[sender] -= share
+        self.held[receiver] += share
 
 
 class Mute(Token):
@@ -125,10 +125,9 @@ class Pool:
 
     def __init__(self, logs: list[Log], number: int, tokens: tuple[Token, Token]) -> None:
         self.logs, self.number, self.tokens = logs, number, tokens
-        self.pay_out_failed = False
 
     def tell(self, name: str, **fields: Any) -> None:
-        self.logs.append((name, {"pool": self.number, **fields}))
+        self.logs.append((name, {"pool": self, **fields}))
 
     def balances(self) -> tuple[int, int]:
         return self.tokens[0].balance(self), self.tokens[1].balance(self)
