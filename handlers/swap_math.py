@@ -84,20 +84,20 @@ def compute_swap_step(
     zero_for_one = price >= target
     status, after = OK, target
     if exact_in:
-        offered = _less_fee(remaining, fee)
-        amount_in = _amount_in(price, target, liquidity, zero_for_one)
+        offered = less_fee(remaining, fee)
+        amount_in = amount_in_between(price, target, liquidity, zero_for_one)
         if offered < amount_in:
             status, after = next_price_from_input(price, liquidity, offered, zero_for_one)
-            amount_in = _amount_in(price, after, liquidity, zero_for_one)
-        amount_out = _amount_out(price, after, liquidity, zero_for_one)
+            amount_in = amount_in_between(price, after, liquidity, zero_for_one)
+        amount_out = amount_out_between(price, after, liquidity, zero_for_one)
         if after != target:
             return status, after, amount_in, amount_out, sub(remaining, amount_in)
     else:
-        amount_out = _amount_out(price, target, liquidity, zero_for_one)
+        amount_out = amount_out_between(price, target, liquidity, zero_for_one)
         if remaining < amount_out:
             status, after = next_price_from_output(price, liquidity, remaining, zero_for_one)
-            amount_out = _amount_out(price, after, liquidity, zero_for_one)
-        amount_in = _amount_in(price, after, liquidity, zero_for_one)
+            amount_out = amount_out_between(price, after, liquidity, zero_for_one)
+        amount_in = amount_in_between(price, after, liquidity, zero_for_one)
         if amount_out > remaining:
             amount_out = remaining
     if status != OK:
@@ -107,7 +107,7 @@ def compute_swap_step(
 
 
 @jit
-def _less_fee(amount: U256, fee: Any) -> U256:
+def less_fee(amount: U256, fee: Any) -> U256:
     """An input without its fee: amount * (1,000,000 - fee) / 1,000,000, rounded down."""
     if bit_length(amount) > _SHORT_BITS:
         _, rest = mul_div(amount, u256(MILLION - fee), _MILLION)
@@ -117,7 +117,7 @@ def _less_fee(amount: U256, fee: Any) -> U256:
 
 
 @jit
-def _amount_in(price: U256, to: U256, liquidity: U256, zero_for_one: Any) -> U256:
+def amount_in_between(price: U256, to: U256, liquidity: U256, zero_for_one: Any) -> U256:
     """What moving the price takes in, rounded up."""
     if zero_for_one:
         return token0_between(price, to, liquidity, True)
@@ -125,7 +125,7 @@ def _amount_in(price: U256, to: U256, liquidity: U256, zero_for_one: Any) -> U25
 
 
 @jit
-def _amount_out(price: U256, to: U256, liquidity: U256, zero_for_one: Any) -> U256:
+def amount_out_between(price: U256, to: U256, liquidity: U256, zero_for_one: Any) -> U256:
     """What moving the price pays out, rounded down."""
     if zero_for_one:
         return token1_between(price, to, liquidity, False)

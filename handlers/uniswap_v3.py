@@ -1,12 +1,8 @@
 """Uniswap V3 swaps across any number of ticks: what one would do, and making it so.
 
-A swap is a sequence of steps, each at constant liquidity, to the next initialized tick, the end of a word of the tick
-bitmap, or the limit, whichever comes first. Every step rounds, so the steps are the contract's own. Where there is no
-liquidity a step moves the price, rounds nothing and pays nothing: there words without ticks are passed in one step.
-
-`quote` reads and changes nothing, and does not count the fees that providers earn; `settle` makes the outcome of a
-quote the pool's state. Both walk with the same `_step`. A swap of one step, which is most, is settled without a second
-walk.
+A swap is a sequence of steps (`disruptor.handlers.swap_steps`). `quote` reads and changes nothing, and does not count
+the fees that providers earn; `settle` makes the outcome of a quote the pool's state. Both walk with the same `step`. A
+swap of one step, which is most, is settled without a second walk.
 
 **Bounds.** The limit lies between the lowest and the highest price, and each step ends at the limit, uses the amount
 up, or moves to another tick in the swap's direction; so there are fewer steps than ticks. No divisor can be zero: fees
@@ -21,13 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from disruptor.access import find, read, row
+from disruptor.access import read, row
 from disruptor.handlers.fee_growth import accrue, cross_tick
 from disruptor.handlers.observations import observe
 from disruptor.handlers.reverts import (
     AMOUNT_TOO_LARGE,
     BAD_TICK_SPACING,
-    BROKEN_TICK_MAP,
     FEE_OUT_OF_RANGE,
     NOT_INITIALIZED,
     PRICE_LIMIT,
@@ -35,28 +30,10 @@ from disruptor.handlers.reverts import (
     TOO_MANY_STEPS,
     ZERO_AMOUNT,
 )
-from disruptor.handlers.swap_math import MILLION, add_delta, compute_swap_step
-from disruptor.handlers.tick_bitmap import next_initialized_above, next_initialized_below
-from disruptor.handlers.tick_math import (
-    MAX_SQRT_RATIO,
-    MAX_TICK,
-    MIN_SQRT_RATIO,
-    MIN_TICK,
-    sqrt_ratio_at_tick,
-    tick_at_sqrt_ratio,
-)
-from disruptor.handlers.wide import (
-    U256,
-    add,
-    is_negative,
-    is_zero,
-    load,
-    load_signed,
-    negate,
-    store,
-    sub,
-    u256,
-)
+from disruptor.handlers.swap_math import MILLION
+from disruptor.handlers.swap_steps import NO_ROW, Progress, Terms, step
+from disruptor.handlers.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
+from disruptor.handlers.wide import U256, is_negative, is_zero, load, negate, store, sub, u256
 from disruptor.jit import jit
 from disruptor.status import OK
 
@@ -65,32 +42,6 @@ MAX_STEPS = MAX_TICK - MIN_TICK + 2
 #: No limit but the end of all prices: what routers pass for "none".
 LOWEST_LIMIT = U256(int(MIN_SQRT_RATIO) + 1)
 HIGHEST_LIMIT = U256(int(MAX_SQRT_RATIO) - 1)
-_WORD_SHIFT = 8
-_NO_ROW = -1
-
-
-class Terms(NamedTuple):
-    """What does not change during a swap."""
-
-    pool: Any
-    zero_for_one: Any
-    exact_in: Any
-    limit: Any
-    fee: Any  # millionths
-    spacing: Any
-
-
-class Progress(NamedTuple):
-    """How far a swap has come."""
-
-    remaining: Any  # of the exact amount
-    calculated: Any  # of the other
-    sqrt_price: Any
-    tick: Any
-    liquidity: Any
-    fee_amount: Any  # of the latest step
-    steps: Any
-    crossed: Any  # initialized ticks
 
 
 class Outcome(NamedTuple):
@@ -143,7 +94,7 @@ def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256,
     for _ in range(MAX_STEPS):
         if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
             break
-        status, _, p = _step(state, terms, p)
+        status, _, p = step(state, terms, p)
     if status == OK and not is_zero(p.remaining) and p.sqrt_price != limit:
         status = TOO_MANY_STEPS
     exact = sub(amount, p.remaining)
@@ -206,10 +157,10 @@ def _walk_again(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount:
         if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
             break
         liquidity = p.liquidity
-        status, crossed, p = _step(state, terms, p)
+        status, crossed, p = step(state, terms, p)
         if status == OK:
             accrue(state, pool, zero_for_one, p.fee_amount, liquidity)
-            if crossed != _NO_ROW:
+            if crossed != NO_ROW:
                 cross_tick(state, pool, crossed)
 
 
@@ -254,68 +205,3 @@ def _check_pool(tick: Any, fee: Any, spacing: Any) -> int:
     if spacing <= 0:
         return BAD_TICK_SPACING
     return TICK_OUT_OF_RANGE if tick < MIN_TICK or tick > MAX_TICK else OK
-
-
-@jit
-def _step(state: Any, terms: Terms, p: Progress) -> tuple[int, Any, Progress]:
-    """One step: `(status, row of the tick that was crossed or -1, progress)`."""
-    tick_next, initialized = _next_tick(state, terms, p)
-    status, price_next = sqrt_ratio_at_tick(tick_next)
-    target = price_next
-    if (price_next < terms.limit) == terms.zero_for_one:
-        target = terms.limit
-    status, price, amount_in, amount_out, fee_amount = compute_swap_step(
-        p.sqrt_price, target, p.liquidity, p.remaining, terms.exact_in, terms.fee
-    )
-    paid = add(amount_in, fee_amount)
-    spent, gained = (paid, amount_out) if terms.exact_in else (amount_out, paid)
-    crossed: Any = np.int64(_NO_ROW)
-    liquidity, tick = p.liquidity, p.tick
-    if status == OK and price == price_next:
-        tick = tick_next - 1 if terms.zero_for_one else tick_next
-        if initialized:
-            status, crossed, liquidity = _cross(state, terms, tick_next, liquidity)
-    elif status == OK and price != p.sqrt_price:
-        status, tick = tick_at_sqrt_ratio(price)
-    remaining, calculated = sub(p.remaining, spent), add(p.calculated, gained)
-    count = p.crossed + (1 if crossed != _NO_ROW else 0)
-    done = Progress(remaining, calculated, price, tick, liquidity, fee_amount, p.steps + 1, count)
-    return status, crossed, done
-
-
-@jit
-def _next_tick(state: Any, terms: Terms, p: Progress) -> tuple[int, bool]:
-    """Where the next step leads at most, and whether that tick is initialized."""
-    at = p.tick // terms.spacing
-    if terms.zero_for_one:
-        words = 1 if not is_zero(p.liquidity) else _words_to_limit(terms, at)
-        found, initialized = next_initialized_below(state, terms.pool, at, words)
-        return max(found * terms.spacing, MIN_TICK), initialized
-    words = 1 if not is_zero(p.liquidity) else _words_to_limit(terms, at + 1)
-    found, initialized = next_initialized_above(state, terms.pool, at + 1, words)
-    return min(found * terms.spacing, MAX_TICK), initialized
-
-
-@jit
-def _words_to_limit(terms: Terms, start: Any) -> int:
-    """How many words of the tick bitmap a swap passes, without liquidity, from `start` (compressed) to its limit.
-
-    Downward a word ends at its lowest tick; the last word is the first whose end is at or below the limit's tick.
-    Upward, at its highest; the first at or above. There the contract stops too, and it matters: with a price equal to
-    that of a tick the pool is left at another tick when the tick was a step's end.
-    """
-    _, tick = tick_at_sqrt_ratio(terms.limit)
-    if terms.zero_for_one:
-        return (start >> _WORD_SHIFT) - ((tick // terms.spacing) >> _WORD_SHIFT) + 1
-    return (-(-tick // terms.spacing) >> _WORD_SHIFT) - (start >> _WORD_SHIFT) + 1
-
-
-@jit
-def _cross(state: Any, terms: Terms, tick: Any, liquidity: U256) -> tuple[int, Any, U256]:
-    """The row of a tick and the liquidity beyond it."""
-    at: Any = np.int64(find(state.ticks, terms.pool, tick))
-    if at < 0:
-        return BROKEN_TICK_MAP, _NO_ROW, liquidity
-    net = load_signed(read(state.ticks, at)["liquidity_net"])
-    status, after = add_delta(liquidity, negate(net) if terms.zero_for_one else net)
-    return status, at, after

@@ -8,6 +8,7 @@ A `Revert` carries the contract's reason, or in lower case what Solidity itself 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 MAX_U256 = 2**256 - 1
@@ -114,6 +115,7 @@ def v2_swap_check(
 # Uniswap V3: TickMath
 
 
+@functools.lru_cache(2**16)
 def sqrt_ratio_at_tick(tick: int) -> int:
     require(abs(tick) <= MAX_TICK, "T")
     ratio = Q128
@@ -280,9 +282,10 @@ class Pool:
         """The next initialized tick within one word of 256, or the word's last tick."""
         at = tick // self.spacing + (not lower)
         end = at // 256 * 256 + (0 if lower else 255)
-        for k in range(at, end - 1, -1) if lower else range(at, end + 1):
-            if k * self.spacing in self.ticks:
-                return k * self.spacing, True
+        first, last = sorted((at * self.spacing, end * self.spacing))
+        within = [t for t in self.ticks if first <= t <= last]
+        if within:
+            return (max(within) if lower else min(within)), True
         return end * self.spacing, False
 
     def swap(self, zero_for_one: bool, amount: int, limit: int) -> Outcome:

@@ -31,7 +31,7 @@ from tests.support.wide_records import filled, number, put
 
 TABLES = [pools, pool_directory, ticks, tick_bitmap, v3_fees]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
-QUOTE, SWAP, CHANGE, FLASH, COLLECT, PROTOCOL, GROW, START, NEXT, TICK = range(10)
+QUOTE, SWAP, CHANGE, FLASH, COLLECT, PROTOCOL, GROW, START, NEXT, TICK, FLIP = range(11)
 ACTION = np.dtype(
     [
         ("kind", "<i8"),
@@ -136,6 +136,9 @@ def _maintain(state, action):  # type: ignore[no-untyped-def]
         action["count"] = 1 if initialized else 0
     elif kind == TICK:
         _install_tick(state, action)
+    elif kind == FLIP:
+        meta_of(state.tick_bitmap)["inserts_left"] = 1
+        flip(state, pool, np.int64(action["lower"]))
 
 
 @jit

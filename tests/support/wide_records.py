@@ -57,10 +57,10 @@ def number(field: Any, *, signed: bool = False) -> int:
     return int(field)
 
 
-def numbers(bits: int, *edges: int) -> st.SearchStrategy[int]:
-    """Integers below 2^bits of any length, often at the edges of words and at `edges`."""
+def numbers(bits: int, *edges: int, least: int = 0) -> st.SearchStrategy[int]:
+    """Integers from `least` to below 2^bits of any length, often at the edges of words and at `edges`."""
     usual = {0, 1, 2, 2**bits - 1, 2**bits - 2}
     usual |= {2**k + d for k in (32, 63, 64, 96, 112, 127, 128, 160, 192, 255) for d in (-1, 0, 1)}
-    wide = st.integers(0, 2**bits - 1)
-    short = st.builds(lambda value, shift: value >> shift, wide, st.integers(0, bits - 1))
-    return st.sampled_from(sorted({e for e in usual if 0 <= e < 2**bits} | set(edges))) | short | wide
+    wide = st.integers(least, 2**bits - 1)
+    short = st.builds(lambda value, shift: max(least, value >> shift), wide, st.integers(0, bits - 1))
+    return st.sampled_from(sorted({e for e in usual if least <= e < 2**bits} | set(edges))) | short | wide
