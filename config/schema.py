@@ -62,7 +62,9 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokens: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "tokens known at once")] = 131_072
     pairs: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "token pairs known at once")] = 131_072
     ticks: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "initialized ticks of all V3 pools")] = 1_048_576
-    tick_bitmap: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "words of 256 ticks with liquidity")] = 262_144
+    tick_bitmap: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "words of 256 ticks with liquidity")] = (
+        262_144
+    )
     paths: Annotated[int, Spec(integer(1, _PATHS_MAX), "cycles of pools searched for arbitrage")] = 262_144
 
 
@@ -97,7 +99,8 @@ class Arbitrage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         int, Spec(integer(0, 1 << 60), "wei per gas on top of the base fee", semantic=True)
     ] = 0
     native_token: Annotated[
-        str | None, Spec(optional(address), "wrapped native token; null: the chain's, if known", semantic=True)
+        str | None,
+        Spec(optional(address), "wrapped native token; null: the chain's, if known", semantic=True),
     ] = None
     native_pools: Annotated[
         tuple[str, ...],

@@ -42,7 +42,9 @@ def set_up_paths(state: State, settings: RunSettings, chain_id: int | None) -> N
             "arbitrage.native_pools: the wrapped native token of this chain is not known: set arbitrage.native_token"
         )
     if arbitrage.funding == "own" and arbitrage.max_amount_in == 0:
-        raise SettingError("arbitrage.max_amount_in: expected what you own (above 0) with arbitrage.funding=own")
+        raise SettingError(
+            "arbitrage.max_amount_in: expected what you own (above 0) with arbitrage.funding=own"
+        )
     row = state.arrays["path_settings"].rows[0]
     row["min_spread"] = _scaled("min_bps", arbitrage.min_bps, SPREAD_UNIT)
     row["block_time_ns"] = _scaled("block_time", arbitrage.block_time, _SECOND_NS)

@@ -237,7 +237,11 @@ class _Replay:
     def _counters(self, table: str) -> dict[str, int]:
         """The fields of a one-row table; empty if the handlers do not have it."""
         arrays = self._processor.state.arrays.get(table)
-        return {} if arrays is None else {name: int(arrays.rows[0][name]) for name in arrays.rows.dtype.names}
+        return (
+            {}
+            if arrays is None
+            else {name: int(arrays.rows[0][name]) for name in arrays.rows.dtype.names or ()}
+        )
 
     def _warnings(self, counts: dict[str, int]) -> dict[str, int]:
         warnings = dict(self._events.warnings)

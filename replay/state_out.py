@@ -48,7 +48,10 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
         }
         if not line["verified"]:
             failure = state.rows("audit_failures")[pool]
-            line["unverified_at"] = {"block": int(failure["block_number"]), "log_index": int(failure["log_index"])}
+            line["unverified_at"] = {
+                "block": int(failure["block_number"]),
+                "log_index": int(failure["log_index"]),
+            }
         if row["kind"] == KIND_UNISWAP_V2:
             line |= {"reserve0": _integer(row["reserve0"]), "reserve1": _integer(row["reserve1"])}
         else:
@@ -57,7 +60,9 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
             line["tick"] = int(row["tick"])
             line["liquidity"] = _integer(row["liquidity"])
             line["fee_protocol"] = int(row["fee_protocol"])
-            line |= _fees(state.rows("v3_fees")[pool], known=bool(line["complete"] and row["flags"] & FEES_KNOWN))
+            line |= _fees(
+                state.rows("v3_fees")[pool], known=bool(line["complete"] and row["flags"] & FEES_KNOWN)
+            )
             if line["complete"]:
                 line["ticks"] = _tick_map(ticks[firsts[pool] : firsts[pool + 1]])
         yield line

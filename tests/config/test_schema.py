@@ -35,8 +35,17 @@ def test_only_settings_that_change_results_are_semantic():
         "default_v2_fee",
         "arbitrage.enabled",
         "arbitrage.evaluate",
+        "arbitrage.base_tokens",
         "arbitrage.block_time",
+        "arbitrage.funding",
+        "arbitrage.gas",
+        "arbitrage.loan_bps",
+        "arbitrage.max_amount_in",
+        "arbitrage.max_hops",
         "arbitrage.min_bps",
+        "arbitrage.native_pools",
+        "arbitrage.native_token",
+        "arbitrage.priority_fee",
         "factories.*.fee",
     }
 
