@@ -34,8 +34,8 @@ from disruptor.status import OK
 MILLION = 1_000_000
 _THOUSAND = 1_000
 _RESERVE_BITS = 112
-#: Numbers up to this length, which is all but the most inflated tokens, fit 128 bits with 20 bits of fee and a carry.
-_SHORT_BITS = 107
+#: Numbers below, which is all but those of the most inflated tokens, fit 128 bits with 20 bits of fee and a carry.
+_LONG = U256(1 << 107)
 _NOTHING, _NONE_ABOVE = U256(0), U128(0)
 
 
@@ -66,7 +66,7 @@ def get_amount_out(amount_in: U256, reserve_in: U256, reserve_out: U256, fee: An
     UniswapV2Library.getAmountOut.
     """
     always_inlined()
-    if bit_length(amount_in | reserve_in | reserve_out) > _SHORT_BITS:
+    if (amount_in | reserve_in | reserve_out) >= _LONG:
         return _long_amount_out(amount_in, reserve_in, reserve_out, fee)
     status = _check_input(amount_in, reserve_in, reserve_out, fee)
     if status != OK:

@@ -26,6 +26,7 @@ from disruptor.handlers.reverts import (
     FEE_OUT_OF_RANGE,
     NOT_INITIALIZED,
     PRICE_LIMIT,
+    PRICE_OUT_OF_RANGE,
     TICK_OUT_OF_RANGE,
     TOO_MANY_STEPS,
     ZERO_AMOUNT,
@@ -83,8 +84,8 @@ def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256,
     -------
     Outcome : status `OK`, also where the limit is reached before the amount is used up (`remaining`); in the contract's
         order `ZERO_AMOUNT`, `NOT_INITIALIZED`, `PRICE_LIMIT`; `AMOUNT_TOO_LARGE`; for states that no contract has
-        `FEE_OUT_OF_RANGE`, `BAD_TICK_SPACING`, `TICK_OUT_OF_RANGE`, `BROKEN_TICK_MAP`, `TOO_MANY_STEPS`; or a status of
-        a step.
+        `PRICE_OUT_OF_RANGE`, `TICK_OUT_OF_RANGE`, `FEE_OUT_OF_RANGE`, `BAD_TICK_SPACING`, `BROKEN_TICK_MAP`,
+        `TOO_MANY_STEPS`; or a status of a step.
 
     Source
     ------
@@ -175,7 +176,7 @@ def _begin(
     spacing = np.int64(read(state.pool_directory, pool)["tick_spacing"])
     status = _check(price, zero_for_one, amount, limit)
     if status == OK:
-        status = _check_pool(tick, fee, spacing)
+        status = _check_pool(price, tick, fee, spacing)
     terms = Terms(pool, zero_for_one, exact_in, limit, fee, spacing)
     none = np.int64(0)
     return status, terms, Progress(amount, u256(0), price, tick, liquidity, u256(0), none, none)
@@ -198,8 +199,10 @@ def _check(price: U256, zero_for_one: Any, amount: U256, limit: U256) -> int:
 
 
 @jit
-def _check_pool(tick: Any, fee: Any, spacing: Any) -> int:
+def _check_pool(price: U256, tick: Any, fee: Any, spacing: Any) -> int:
     """What the factory and the pool itself guarantee."""
+    if price < MIN_SQRT_RATIO or price >= MAX_SQRT_RATIO:
+        return PRICE_OUT_OF_RANGE
     if fee < 0 or fee >= MILLION:
         return FEE_OUT_OF_RANGE
     if spacing <= 0:

@@ -306,6 +306,16 @@ def test_states_that_no_contract_has_are_refused(table, name, value, status):
         assert int(told["status"]) == status
 
 
+@pytest.mark.parametrize(
+    ("price", "way"), [(MAX_RATIO, True), (2**256 - 1, True), (1, False), (MIN_RATIO - 1, False)]
+)
+def test_a_price_that_no_pool_has_is_refused(price, way):
+    tables = installed()
+    put(tables.state.arrays["pools"].rows[0], "sqrt_price_x96", price)
+    [told] = tables.act([swap_line(way, 10**17, ENDS[way])])
+    assert int(told["status"]) == reverts.PRICE_OUT_OF_RANGE
+
+
 def test_a_bit_without_a_tick_is_a_broken_map():
     tables = installed()
     tables.act([{"kind": FLIP, "pool": 0, "lower": -5}])
