@@ -96,9 +96,8 @@ def enter_transfer(state: Any, pool: Any, token: Any, amount: Any, comes_in: Any
         flags |= CAME_IN
     else:
         net = sub(net, amount) & MOST
-        if (flags & BASE) != 0 and is_zero(net):  # as `skim` does
-            flags &= ~CAME_IN
-        else:
+        is_skim = (flags & BASE) != 0 and is_zero(net)
+        if not is_skim:
             sent = add(load(account["sent"]), amount)
             store(account["sent"], sent)
             flags |= UNSURE if sent > MOST else 0

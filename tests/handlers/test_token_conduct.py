@@ -302,18 +302,19 @@ def test_a_pool_that_lost_an_event_starts_anew(seed: int) -> None:
 # --- by hand: what the world above would never do
 
 WORDS = {
-    "Sync": ("reserve0", "reserve1"),
-    "Swap": ("amount0_in", "amount1_in", "amount0_out", "amount1_out"),
-    "Mint": ("amount0", "amount1"),
-    "Burn": ("amount0", "amount1"),
+    "uniswap_v2": {
+        "Sync": ("reserve0", "reserve1"),
+        "Swap": ("amount0_in", "amount1_in", "amount0_out", "amount1_out", "flags"),
+        "Mint": ("amount0", "amount1"),
+    },
+    "uniswap_v3": {"Swap": ("amount0", "amount1")},
 }
-Verdicts = tuple[list[int], list[int]]
 
 
 class Hand(Watch):
-    """Honest pairs of tokens 0 and 1, which are clean, and one more pair whose logs are made up one by one."""
+    """Honest pairs of tokens 0 and 1, which are clean, and one more pool whose logs are made up one by one."""
 
-    def __init__(self, *, honest: int = 2, born: bool = False) -> None:
+    def __init__(self, kind: type[Pool] = Pair, *, honest: int = 2, born: bool = False) -> None:
         super().__init__()
         self.world = World(1, [Token, Token], [(Pair, 0, 1)] * honest)
         self.register(self.world)
@@ -321,21 +322,22 @@ class Hand(Watch):
             for side in range(2):
                 assert self.world.do(functools.partial(trade, self.world, pair, side))
         self.tell(self.world.take())
-        self.pair = Pair([], honest, (self.world.tokens[0], self.world.tokens[1]))
-        self.feed([registration(self.pair, born=born)])
+        self.pool = kind([], honest, (self.world.tokens[0], self.world.tokens[1]))
+        self.feed([registration(self.pool, born=born)])
         assert self.verdicts() == ([CLEAN, CLEAN], [CLEAN] * honest + [UNKNOWN])
 
     def logs(self, *logs: tuple[Any, ...], more: bool = False) -> tuple[list[int], int]:
-        """A transaction, or more of it: (token, amount into or out of the pair) or (name of a log, its numbers).
+        """A transaction, or more of it: (token, amount into or out of the pool) or (name of a log, its numbers).
 
-        Returns the conduct of both tokens, and in the pair.
+        Returns the conduct of both tokens, and in the pool.
         """
         written: list[Log] = []
         for first, *rest in logs:
             if isinstance(first, str):
-                written.append((first, {"pool": self.pair, **dict(zip(WORDS[first], rest, strict=True))}))
+                words = WORDS[self.pool.kind][first]
+                written.append((first, {"pool": self.pool, **dict(zip(words, rest, strict=False))}))
             else:
-                sender, receiver = ("you", self.pair) if rest[0] > 0 else (self.pair, "you")
+                sender, receiver = ("you", self.pool) if rest[0] > 0 else (self.pool, "you")
                 fields = {"token": first, "from": sender, "to": receiver, "amount": abs(rest[0])}
                 written.append(("Transfer", fields))
         if more:
@@ -353,6 +355,10 @@ OPEN = ((0, 100), (1, 100), ("Sync", 100, 100), ("Mint", 100, 100))
 def test_reserves_that_no_transfer_brought_bar_a_pair_born_in_the_stream() -> None:
     hand = Hand(born=True)
     assert hand.logs(("Sync", 10**6, 10**9)) == (BOTH, REBASING)
+
+
+def test_a_swap_of_such_a_pair_explains_nothing() -> None:
+    hand = Hand(born=True)
     assert hand.logs(("Sync", 10**6, 10**9), ("Swap", 1, 0, 0, 1)) == (BOTH, REBASING)
 
 
@@ -386,9 +392,14 @@ def test_what_a_pair_noticed_counts_once_it_is_a_witness() -> None:
 
 
 @pytest.mark.parametrize(("honest", "verdict"), [(4, TAXED), (5, CLEAN)])
-def test_one_pair_is_outvoted_by_more_than_four(honest: int, verdict: int) -> None:
+@pytest.mark.parametrize("well_known", [False, True])
+def test_one_pool_is_outvoted_by_more_than_four_others(honest: int, verdict: int, well_known: bool) -> None:
     hand = Hand(honest=honest)
     hand.logs(*OPEN)
+    if well_known:
+        assert hand.logs((0, 5), (1, -5), ("Sync", 105, 95), ("Swap", 5, 0, 0, 5)) == (BOTH, CLEAN)
+        assert hand.logs((1, 5), (0, -5), ("Sync", 100, 100), ("Swap", 0, 5, 5, 0)) == (BOTH, CLEAN)
+        assert hand.score(1)["in_full"] == honest + 1
     swap = ((0, 10), (1, -4), ("Sync", 110, 96), ("Swap", 10, 0, 0, 5))
     assert hand.logs(*swap) == ([CLEAN, verdict], TAXED)
 
@@ -396,10 +407,33 @@ def test_one_pair_is_outvoted_by_more_than_four(honest: int, verdict: int) -> No
 def test_a_sync_is_provisional_until_its_swap_tells_of_a_gap() -> None:
     hand = Hand()
     hand.logs(*OPEN)
+    for side in range(2):
+        pay, take = (
+            (10, 0, 0, 10) if side == 0 else (0, 10, 10, 0),
+            (100 + 10, 90) if side == 0 else (100, 100),
+        )
+        hand.logs((side, 10), (1 - side, -10), ("Sync", *take), ("Swap", *pay))
+    before = hand.score(0), hand.score(1)
     # Meanwhile, in blocks that nobody missed, the reserves became 200 and 60.
-    assert hand.logs((0, 10), (1, -5), ("Sync", 210, 55)) == (BOTH, REBASING)
-    assert hand.logs(("Swap", 10, 0, 0, 5), more=True) == (BOTH, UNKNOWN)
-    assert hand.logs((1, 7), (0, -9), ("Sync", 201, 62), ("Swap", 0, 7, 9, 0)) == (BOTH, CLEAN)
+    assert hand.logs((0, 10), (1, -5), ("Sync", 210, 55)) == ([REBASING, REBASING], REBASING)
+    assert hand.logs(("Swap", 10, 0, 0, 5), more=True) == (BOTH, CLEAN)
+    assert (hand.score(0), hand.score(1)) == before
+
+
+def test_a_gap_that_only_the_side_that_pays_out_can_tell_of() -> None:
+    hand = Hand()
+    hand.logs(*OPEN)
+    # Meanwhile somebody borrowed token 0 and paid a fee of 3.
+    swap = ((1, 10), (0, -5), ("Sync", 98, 110), ("Swap", 0, 10, 5, 0))
+    assert hand.logs(*swap) == (BOTH, CLEAN)
+
+
+def test_missed_blocks_end_a_window() -> None:
+    hand = Hand()
+    hand.logs(*OPEN)
+    hand.logs((0, 5))
+    hand.feed([(m.PoolIncomplete, {"pool": m.NO_ID})])
+    assert hand.logs((0, 5), ("Sync", 200, 100)) == (BOTH, UNKNOWN)
 
 
 def test_a_later_transaction_takes_nothing_back() -> None:
@@ -417,12 +451,49 @@ def test_a_token_that_helps_itself_is_flagged(sync: tuple[Any, ...]) -> None:
     assert hand.logs((1, 5)) == (BOTH, TAXED)
 
 
-def test_amounts_beyond_128_bits_prove_nothing() -> None:
+MOST = 2**128 - 1
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        ((0, 2**200), ("Sync", 100, 100)),
+        ((0, 2**200), (0, 5), ("Sync", 100, 100)),
+        ((1, -(2**127)), (1, -(2**127) - 5), ("Swap", 10, 0, 0, 5)),
+        ((0, 10), (1, -5), ("Swap", 10, 0, 0, MOST, m.FLAG_AMOUNT_OVERFLOW)),
+    ],
+)
+def test_amounts_beyond_128_bits_prove_nothing(logs: tuple[Any, ...]) -> None:
     hand = Hand()
     hand.logs(*OPEN)
-    assert hand.logs((0, 2**200), ("Sync", 100, 100)) == (BOTH, UNKNOWN)
-    assert hand.logs((1, -(2**127)), (1, -(2**127)), ("Swap", 10, 0, 0, 2**127)) == (BOTH, UNKNOWN)
+    assert hand.logs(*logs) == (BOTH, UNKNOWN)
+    hand.logs(("Sync", 100, 100))
     assert hand.logs((0, 10), (1, -5), ("Sync", 110, 95), ("Swap", 10, 0, 0, 5)) == (BOTH, CLEAN)
+
+
+@pytest.mark.parametrize(
+    ("logs", "verdict"),
+    [
+        (((1, -5), (0, 10), ("Swap", 10, -5)), CLEAN),
+        (((1, -5), (0, 12), ("Swap", 10, -5)), UNKNOWN),
+        (((1, -5), (0, 7), ("Swap", 10, -5)), REBASING),
+        (((1, -4), (0, 10), ("Swap", 10, -5)), TAXED),
+        (((1, -5), (1, -1), (0, 10), ("Swap", 10, -5)), TAXED),
+        (((1, -5), (0, 10), ("Swap", 10, -5), ("Swap", 20, -6)), CLEAN),  # the second has no transfers
+        (((1, -5), ("Swap", 10, -(2**128) - 5)), UNKNOWN),
+        (((0, 5), ("Swap", 2**128 + 9, -5)), UNKNOWN),
+    ],
+)
+def test_a_v3_swap_is_held_against_the_transfers_of_its_call(logs: tuple[Any, ...], verdict: int) -> None:
+    assert Hand(Pool3).logs(*logs)[1] == verdict
+
+
+def test_a_v3_pool_is_counted_by_transaction() -> None:
+    hand = Hand(Pool3)
+    hand.logs((1, -5))
+    assert hand.logs(("Swap", 10, -6)) == (BOTH, UNKNOWN)
+    hand.logs((0, 3))
+    assert hand.logs((1, -5), (0, 10), ("Swap", 10, -5)) == (BOTH, CLEAN)
 
 
 def test_strangers_tokens_and_unregistered_pools_are_nobodys_business() -> None:

@@ -170,7 +170,7 @@ def donate(
 
 
 def _poison(world: World, pool: Any, side: int) -> None:
-    world.do(lambda: pool.tokens[side].log(pool, "victim", 0))
+    world.do(lambda: pool.tokens[side].log(pool, "victim", 0), lambda: trade(world, pool, 1 - side))
 
 
 def _skim_and_trade(world: World, pool: Any, side: int) -> None:
