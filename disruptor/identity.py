@@ -301,7 +301,9 @@ def _import_closure(roots: Iterable[types.ModuleType]) -> set[str]:
             continue
         seen.add(name)
         pending.extend(_imported(module))
-        for value in list(vars(module).values()):
+        for attribute, value in list(vars(module).items()):
+            if isinstance(value, types.ModuleType) and value.__name__ == f"{name}.{attribute}":
+                continue  # a package has an attribute for each submodule that anybody has loaded
             owner = (
                 value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
             )

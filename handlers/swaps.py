@@ -14,6 +14,7 @@ import numpy as np
 from disruptor.access import assign, read, row
 from disruptor.emit import emit
 from disruptor.handler import handler
+from disruptor.handlers.fixed_point import magnitude
 from disruptor.handlers.messages import (
     FLAG_AMOUNT_OVERFLOW,
     FLAG_GAS_PRICE_UNKNOWN,
@@ -25,14 +26,13 @@ from disruptor.handlers.messages import (
     UniswapV2Swap,
     UniswapV3Swap,
 )
-from disruptor.handlers.word_math import negate128
-from disruptor.handlers.words import less128, sub128
+from disruptor.handlers.wide import bit_length, is_negative, is_zero, load, load_signed, store, sub, u256
 from disruptor.jit import jit
 from disruptor.message import u64
 from disruptor.table import Table
 
-_ZERO = np.uint64(0)
-_SIGN = np.uint64(63)
+#: What a field of DeFiSwapEvent holds.
+_MAX_BITS = 128
 
 swap_counters = Table("swap_counters", {"withheld": u64, "emitted": u64, "unknown_pool": u64})
 
@@ -65,14 +65,11 @@ def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
     if (event["flags"] & FLAG_AMOUNT_OVERFLOW) != 0:
         row(state.swap_counters, 0)["withheld"] += np.uint64(1)
         return
-    in0, out0 = event["amount0_in"], event["amount0_out"]
-    in1, out1 = event["amount1_in"], event["amount1_out"]
-    pays0 = in0[0] != 0 or in0[1] != 0
-    pays1 = in1[0] != 0 or in1[1] != 0
-    takes0 = out0[0] != 0 or out0[1] != 0
-    takes1 = out1[0] != 0 or out1[1] != 0
+    in0, out0 = load(event["amount0_in"]), load(event["amount0_out"])
+    in1, out1 = load(event["amount1_in"]), load(event["amount1_out"])
+    pays0, pays1, takes0, takes1 = not is_zero(in0), not is_zero(in1), not is_zero(out0), not is_zero(out1)
     net = (pays0 and pays1) or (takes0 and takes1) or (pays0 and takes0) or (pays1 and takes1)
-    zero_for_one = pays0 if not net else less128(out0[1], out0[0], in0[1], in0[0])
+    zero_for_one = pays0 if not net else out0 < in0
     swap = emit(out, DeFiSwapEvent)
     _describe(state, event, swap, zero_for_one, FLAG_NET if net else 0)
     if zero_for_one:
@@ -86,9 +83,7 @@ def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
 @jit
 def _store_gain(amount: Any, plus: Any, minus: Any) -> None:
     """amount = plus - minus, or 0 where that is negative."""
-    borrow, high, low = sub128(plus[1], plus[0], minus[1], minus[0])
-    amount[0] = low if borrow == _ZERO else _ZERO
-    amount[1] = high if borrow == _ZERO else _ZERO
+    store(amount, sub(plus, minus) if plus > minus else u256(0))
 
 
 @handler(UniswapV3Swap, tables=[swap_counters], max_outputs=1)
@@ -97,45 +92,18 @@ def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
     if read(state.pools, event["pool"])["kind"] != KIND_UNISWAP_V3:
         row(state.swap_counters, 0)["unknown_pool"] += np.uint64(1)
         return
-    amount0, amount1 = event["amount0"], event["amount1"]
-    if not (_is_i129(amount0) and _is_i129(amount1)):
+    amount0, amount1 = load_signed(event["amount0"]), load_signed(event["amount1"])
+    if bit_length(magnitude(amount0)) > _MAX_BITS or bit_length(magnitude(amount1)) > _MAX_BITS:
         row(state.swap_counters, 0)["withheld"] += np.uint64(1)
         return
-    gives0 = (amount0[3] >> _SIGN) == _ZERO and (amount0[0] != 0 or amount0[1] != 0)
-    gives1 = (amount1[3] >> _SIGN) == _ZERO and (amount1[0] != 0 or amount1[1] != 0)
+    gives0 = not is_negative(amount0) and not is_zero(amount0)
+    gives1 = not is_negative(amount1) and not is_zero(amount1)
     zero_for_one = gives0 or not gives1
     swap = emit(out, DeFiSwapEvent)
     _describe(state, event, swap, zero_for_one, FLAG_NET if gives0 and gives1 else 0)
-    if zero_for_one:
-        _store_positive(swap["amount0_in"], amount0)
-        _store_negative(swap["amount1_out"], amount1)
-    else:
-        _store_positive(swap["amount0_in"], amount1)
-        _store_negative(swap["amount1_out"], amount0)
-
-
-@jit
-def _is_i129(amount: Any) -> bool:
-    """Whether |amount| fits u128."""
-    if (amount[3] >> _SIGN) == _ZERO:
-        return amount[3] == 0 and amount[2] == 0
-    ones = np.uint64(0xFFFFFFFFFFFFFFFF)
-    return amount[3] == ones and amount[2] == ones and (amount[1] != 0 or amount[0] != 0)
-
-
-@jit
-def _store_positive(target: Any, amount: Any) -> None:
-    positive = (amount[3] >> _SIGN) == _ZERO
-    target[0] = amount[0] if positive else _ZERO
-    target[1] = amount[1] if positive else _ZERO
-
-
-@jit
-def _store_negative(target: Any, amount: Any) -> None:
-    negative = (amount[3] >> _SIGN) != _ZERO
-    high, low = negate128(amount[1], amount[0])
-    target[0] = low if negative else _ZERO
-    target[1] = high if negative else _ZERO
+    paid, bought = (amount0, amount1) if zero_for_one else (amount1, amount0)
+    store(swap["amount0_in"], u256(0) if is_negative(paid) else paid)
+    store(swap["amount1_out"], magnitude(bought) if is_negative(bought) else u256(0))
 
 
 #: In the order in which they run.

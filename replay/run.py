@@ -106,7 +106,8 @@ def run(
         types = choose_types(request.types, handlers.outputs)
         if sink is not None:
             sink.open(types, session.pool_address)
-        replay = _Replay(request, session, Collector(handlers.outputs, sink, types))
+        collector = Collector(handlers.outputs, sink, types, session.processor.state)
+        replay = _Replay(request, session, collector)
         replay.run()
         return replay
 
@@ -175,7 +176,7 @@ class _Replay:
             self._run_all()
         if self._request.state_out is not None:
             write_state(self._processor.state, self._request.state_out)
-        if self._request.opportunities_out is not None:
+        if self._request.opportunities_out is not None and self._request.settings.arbitrage.enabled:
             write_opportunities(self._processor.state, self._request.opportunities_out)
         ended = time.perf_counter()
         self._seconds = ended - began - compile_cache.compile_wall(began, ended)

@@ -310,3 +310,19 @@ def test_built_in_handlers_are_the_same_with_the_jit_on_and_off() -> None:
         )
         found.append(done.stdout.strip())
     assert len(found[0]) == 64 and found[0] == found[1]
+
+
+def test_the_key_does_not_depend_on_what_else_of_a_package_is_loaded(tmp_path, monkeypatch):
+    package = tmp_path / "roomy_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("FACTOR = 3\n")
+    (package / "other.py").write_text("UNUSED = 1\n")
+    (package / "kernel.py").write_text(
+        "from roomy_package import helper\n\ndef scaled(x):\n    return x * helper.FACTOR\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kernel = importlib.import_module("roomy_package.kernel")
+    before = identity.cache_key(identity.close([kernel.scaled]), [])
+    importlib.import_module("roomy_package.other")
+    assert identity.cache_key(identity.close([kernel.scaled]), []) == before
