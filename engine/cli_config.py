@@ -51,12 +51,13 @@ def warmup(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Compile everything once, so that the next run starts at once."""
-    settings = options.settings_of(profile, "replay", sets)
+    """Compile everything once, for one profile or for all commands, so that the next run starts at once."""
+    profiles = [profile] if profile else ["replay", "scan", "quote"]
+    all_settings = [options.settings_of(name, name, sets) for name in profiles]
     from disruptor.engine.cli_journal import show as show_report
-    from disruptor.replay.run import warm_up
+    from disruptor.replay.warmup import warm_up
 
-    show_report(warm_up(settings, tuple(handlers or ())), as_json=as_json)
+    show_report(warm_up(all_settings, tuple(handlers or ())), as_json=as_json)
 
 
 def value_text(path: str, value: Any) -> str:

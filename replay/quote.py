@@ -69,6 +69,15 @@ def quote(
     return answers
 
 
+def warm_quotes(state: State) -> None:
+    """Compile the kernel that answers queries, by asking nothing of a state."""
+    tables = describe_tables([state.arrays[table.name] for table in QUOTE_TABLES], np.zeros(8, np.int64))
+    nothing = np.zeros((0, MAX_HOPS), np.int64)
+    answer_queries(
+        tables, np.zeros(0, QUERY_DTYPE), nothing, np.zeros(0, ANSWER_DTYPE), np.zeros(MAX_HOPS, MOVED_DTYPE)
+    )
+
+
 def _check(queries: npt.NDArray[Any]) -> None:
     if queries.dtype != QUERY_DTYPE or queries.ndim != 1:
         raise ValueError(f"queries: expected one dimension of {QUERY_DTYPE}")

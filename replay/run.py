@@ -16,15 +16,10 @@ from disruptor.replay.opportunities_out import write_opportunities
 from disruptor.replay.outputs import Collector, last_block
 from disruptor.replay.program import (
     INPUTS,
-    Memory,
-    build_handler_set,
-    build_processor,
     code_identity,
-    load_handlers,
 )
 from disruptor.replay.request import OutputSink, Progress, ReplayRequest, choose_types
 from disruptor.replay.session import Session, handlers_of, run_session
-from disruptor.replay.settings import RunSettings
 from disruptor.replay.slots import Run
 from disruptor.replay.state_out import write_state
 
@@ -113,32 +108,6 @@ def run(
 
     replay = run_session(request, handlers, attempt, progress)
     return replay.result(code_identity(handlers, request.settings.semantic()), began)
-
-
-def warm_up(settings: RunSettings, handlers: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Compile everything that imports and replays with these settings and handlers will need.
-
-    Returns
-    -------
-    Seconds by compiled part; 0 for what was there already.
-    """
-    from disruptor.replay.warmup import warm_readers
-
-    began = time.perf_counter()
-    user_handlers, _ = load_handlers(handlers)
-    processor = build_processor(
-        build_handler_set(settings, user_handlers), settings, Memory(settings).allocate
-    )
-    processor.compile()
-    processor.state.digest()
-    warm_readers(settings)
-    parts = {name: round(seconds, 3) for name, seconds in compile_cache.compile_seconds.items()}
-    return {
-        "compiled": parts,
-        "compile_seconds": round(sum(parts.values()), 3),
-        "seconds": round(time.perf_counter() - began, 3),
-        "cache": str(compile_cache.cache_folder()),
-    }
 
 
 class _Replay:

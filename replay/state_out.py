@@ -1,7 +1,8 @@
 """`--state-out`: one JSON line a pool, readable as a pools file of a later run.
 
 Integers are decimal strings, addresses lower-case hex. Pools come in the order of their ids. The tick map of a V3 pool
-is given only while it is whole; `complete` says whether the numbers are the chain's.
+is given only while it is whole; `complete` says whether the numbers are the chain's. Fees are null where they are not
+known. Growths outside of ticks lie apart from the tick map, whose entries stay pairs.
 """
 
 from __future__ import annotations

@@ -90,8 +90,11 @@ def engine(monkeypatch):
     """The runner replaced under the name by which the commands import it."""
     fake = _Engine()
     module = types.ModuleType("disruptor.replay.run")
-    module.run, module.warm_up = fake.run, fake.warm_up
+    module.run = fake.run
     monkeypatch.setitem(sys.modules, "disruptor.replay.run", module)
+    module = types.ModuleType("disruptor.replay.warmup")
+    module.warm_up = fake.warm_up
+    monkeypatch.setitem(sys.modules, "disruptor.replay.warmup", module)
     return fake
 
 
@@ -349,8 +352,19 @@ def test_import_hands_every_option_on(invoke, monkeypatch):
 def test_warmup_compiles_with_settings_and_handlers(engine, invoke):
     result = invoke("warmup", "--handlers", "h.py", "--set", "enable_bounds_checking=yes", "--json")
     assert json.loads(result.stdout) == {"compile_seconds": 1.25, "loops": 2}
-    assert engine.warm[0].enable_bounds_checking is True
-    assert engine.warm[1] == ("h.py",)
+    profiles, handlers = engine.warm
+    assert [s.enable_bounds_checking for s in profiles] == [True, True, True]
+    assert [(s.arbitrage.enabled, s.normalised_swaps) for s in profiles] == [
+        (True, True),
+        (True, False),
+        (False, False),
+    ]
+    assert handlers == ("h.py",)
+
+
+def test_warmup_of_one_profile_compiles_that(engine, invoke):
+    assert invoke("warmup", "--profile", "scan", "--json").exit_code == 0
+    assert [s.normalised_swaps for s in engine.warm[0]] == [False]
 
 
 def test_config_show_tells_values_and_origins(invoke):
