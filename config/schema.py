@@ -61,9 +61,9 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pools: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "pools known at once")] = 131_072
     tokens: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "tokens known at once")] = 131_072
     pairs: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "token pairs known at once")] = 131_072
-    ticks: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "initialized ticks of all V3 pools")] = 1_048_576
+    ticks: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "initialized ticks of all V3 pools")] = 524_288
     tick_bitmap: Annotated[int, Spec(integer(1, _ID_COUNT_MAX), "words of 256 ticks with liquidity")] = (
-        262_144
+        131_072
     )
     paths: Annotated[int, Spec(integer(1, _PATHS_MAX), "cycles of pools searched for arbitrage")] = 262_144
 

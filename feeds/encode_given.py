@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from disruptor.feeds.encode_state import Array
-from disruptor.handlers.messages import FLAG_TIME_UNKNOWN, UniswapV2State, UniswapV3State, UniswapV3TickState
+from disruptor.handlers.messages import (
+    FLAG_FEES_GIVEN,
+    FLAG_TIME_UNKNOWN,
+    UniswapV2State,
+    UniswapV3State,
+    UniswapV3TickState,
+)
 from disruptor.message import FieldType, MessageType
 
 
@@ -33,7 +39,10 @@ def message_slots(message: MessageType, payloads: Sequence[Mapping[str, int]]) -
 
 
 def state_slots(state: Any, pool: int) -> Array:
-    """The slots that follow the registration of `pool`: its state, and for V3 every given tick, ascending."""
+    """The slots that follow the registration of `pool`: its state, and for V3 every given tick, ascending.
+
+    Fees count as given only all together (`V3State.fees_given`): a part of them would make wrong sums of the rest.
+    """
     if hasattr(state, "reserve0"):
         payload = {"pool": pool, "reserve0": state.reserve0, "reserve1": state.reserve1}
         return message_slots(UniswapV2State, [payload])
@@ -44,4 +53,7 @@ def state_slots(state: Any, pool: int) -> Array:
     for tick in sorted(state.ticks, key=lambda tick: int(tick.tick)):
         fields = [name for name in UniswapV3TickState.fields if name != "pool"]
         ticks.append({"pool": pool} | {name: getattr(tick, name) for name in fields})
-    return np.concatenate([message_slots(UniswapV3State, [main]), message_slots(UniswapV3TickState, ticks)])
+    slots = message_slots(UniswapV3State, [main])
+    if state.fees_given:
+        slots.reshape(-1).view(UniswapV3State.slot_dtype())["flags"] |= FLAG_FEES_GIVEN
+    return np.concatenate([slots, message_slots(UniswapV3TickState, ticks)])

@@ -26,6 +26,15 @@ END_OF_BLOCK = (1 << 63) - 1
 _U112, _U128, _U256 = (1 << 112) - 1, (1 << 128) - 1, (1 << 256) - 1
 _I128_MIN, _I128_MAX = -(1 << 127), (1 << 127) - 1
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
+#: What has to be known of a pool for its fees to be known from there on, beside the growths outside of its ticks.
+_FEE_FIELDS = (
+    "fee_protocol",
+    "fee_growth_global0_x128",
+    "fee_growth_global1_x128",
+    "protocol_fees0",
+    "protocol_fees1",
+)
+_OUTSIDE = ("fee_growth_outside0_x128", "fee_growth_outside1_x128")
 _WHOLE_FRACTION = re.compile(r"-?\d+\.0*")
 _LOG_TICK = math.log(1.0001)
 #: A float of the price finds the tick to within one; at a boundary the contract itself may be one lower.
@@ -57,7 +66,11 @@ class TickState:
 
 @dataclass(frozen=True, slots=True)
 class V3State:
-    """Slot0, liquidity and ticks right after log `log_index` of `block`; `ticks_complete`: all were given."""
+    """Slot0, liquidity and ticks right after log `log_index` of `block`.
+
+    ticks_complete : all initialized ticks were given
+    fees_given : and so was all that fees to come are added to; else the fee fields are 0 and mean nothing
+    """
 
     block: int
     log_index: int
@@ -71,6 +84,7 @@ class V3State:
     protocol_fees1: int
     ticks: tuple[TickState, ...]
     ticks_complete: bool
+    fees_given: bool = False
 
 
 def snake_keys(record: Record) -> Record:
@@ -168,8 +182,9 @@ def parse_v3_state(state: Record, tick_spacing: int | None) -> V3State | None:
         raise ValueError(f"tick: {tick} does not belong to sqrt_price_x96 {price}")
     liquidity = _needed(state, "liquidity", 0, _U128)
     given = state.get("ticks")
-    ticks = _parse_ticks(given, tick_spacing) if given not in (None, "") else ()
-    if given not in (None, ""):
+    complete = given not in (None, "")
+    ticks, fees_given = _parse_ticks(given, _outside(state), tick_spacing) if complete else ((), False)
+    if complete:
         _check_liquidity(ticks, tick, liquidity)
     return V3State(
         block,
@@ -183,12 +198,27 @@ def parse_v3_state(state: Record, tick_spacing: int | None) -> V3State | None:
         _or_zero(state, "protocol_fees0", _U128),
         _or_zero(state, "protocol_fees1", _U128),
         ticks,
-        given not in (None, ""),
+        complete,
+        fees_given and all(state.get(name) not in (None, "") for name in _FEE_FIELDS),
     )
 
 
-def _parse_ticks(given: Any, tick_spacing: int | None) -> tuple[TickState, ...]:
-    """All initialized ticks, ascending; entries whose gross liquidity is zero are none."""
+def _outside(state: Record) -> Record:
+    """Growths outside by tick, where they lie apart from the ticks, as `--state-out` writes them."""
+    given = state.get("fee_growth_outside_x128")
+    if given in (None, ""):
+        return {}
+    found = json.loads(given) if isinstance(given, str) else given
+    if not isinstance(found, dict) or not all(isinstance(v, list) and len(v) == 2 for v in found.values()):
+        raise ValueError("fee_growth_outside_x128: expected an object of tick: [token0, token1]")
+    return {str(tick): dict(zip(_OUTSIDE, growths, strict=True)) for tick, growths in found.items()}
+
+
+def _parse_ticks(given: Any, outside: Record, tick_spacing: int | None) -> tuple[tuple[TickState, ...], bool]:
+    """All initialized ticks, ascending, and whether the growths outside of each were given.
+
+    Entries whose gross liquidity is zero are no ticks. `outside` are growths that lie apart, by the tick's text.
+    """
     if isinstance(given, str):
         given = json.loads(given)
     if isinstance(given, dict):
@@ -198,30 +228,34 @@ def _parse_ticks(given: Any, tick_spacing: int | None) -> tuple[TickState, ...]:
     else:
         raise ValueError("ticks: expected an object or a list")
     ticks: dict[int, TickState] = {}
+    fees_given = True
     for number, entry in entries:
-        tick = _parse_tick(number, entry)
+        fields = _tick_fields(number, entry) | outside.get(str(number), {})
+        tick = _parse_tick(number, fields)
         if tick_spacing and tick.tick % tick_spacing:
             raise ValueError(f"ticks: {tick.tick} is not on the tick spacing of {tick_spacing}")
         if tick.tick in ticks:
             raise ValueError(f"ticks: {tick.tick} is there twice")
         if tick.liquidity_gross:
             ticks[tick.tick] = tick
-    return tuple(ticks[number] for number in sorted(ticks))
+            fees_given = fees_given and all(fields.get(name) not in (None, "") for name in _OUTSIDE)
+    return tuple(ticks[number] for number in sorted(ticks)), fees_given
 
 
-def _parse_tick(number: Any, entry: Any) -> TickState:
-    names = ("liquidity_gross", "liquidity_net", "fee_growth_outside0_x128", "fee_growth_outside1_x128")
+def _tick_fields(number: Any, entry: Any) -> Record:
     if isinstance(entry, list):
-        fields: Record = dict(zip(names, entry, strict=False))
-    elif isinstance(entry, dict):
-        fields = snake_keys(entry)
-    else:
-        raise ValueError(f"ticks: {number}: expected [gross, net] or an object")
+        return dict(zip(("liquidity_gross", "liquidity_net", *_OUTSIDE), entry, strict=False))
+    if isinstance(entry, dict):
+        return snake_keys(entry)
+    raise ValueError(f"ticks: {number}: expected [gross, net] or an object")
+
+
+def _parse_tick(number: Any, fields: Record) -> TickState:
     tick = _needed({"ticks": number}, "ticks", -TICK_MAX, TICK_MAX)
     try:
         gross = _needed(fields, "liquidity_gross", 0, _U128)
         net = _needed(fields, "liquidity_net", _I128_MIN, _I128_MAX)
-        outside = [_or_zero(fields, name, _U256) for name in names[2:]]
+        outside = [_or_zero(fields, name, _U256) for name in _OUTSIDE]
     except ValueError as problem:
         raise ValueError(f"ticks: {tick}: {problem}") from None
     if abs(net) > gross:

@@ -61,11 +61,12 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
             line["tick"] = int(row["tick"])
             line["liquidity"] = _integer(row["liquidity"])
             line["fee_protocol"] = int(row["fee_protocol"])
-            line |= _fees(
-                state.rows("v3_fees")[pool], known=bool(line["complete"] and row["flags"] & FEES_KNOWN)
-            )
+            known = bool(line["complete"] and row["flags"] & FEES_KNOWN)
+            own = ticks[firsts[pool] : firsts[pool + 1]]
+            line |= _fees(state.rows("v3_fees")[pool], known=known)
+            line["fee_growth_outside_x128"] = _outside(own) if known else None
             if line["complete"]:
-                line["ticks"] = _tick_map(ticks[firsts[pool] : firsts[pool + 1]])
+                line["ticks"] = _tick_map(own)
         yield line
 
 
@@ -95,6 +96,11 @@ def _tick_map(ticks: npt.NDArray[Any]) -> dict[str, list[str]]:
     return {
         str(int(t["tick"])): [_integer(t["liquidity_gross"]), _signed128(t["liquidity_net"])] for t in ticks
     }
+
+
+def _outside(ticks: npt.NDArray[Any]) -> dict[str, list[str]]:
+    names = ("fee_growth_outside0_x128", "fee_growth_outside1_x128")
+    return {str(int(t["tick"])): [_integer(t[name]) for name in names] for t in ticks}
 
 
 def _hex(octets: npt.NDArray[np.uint8]) -> str:

@@ -82,6 +82,15 @@ def test_v3_state_is_written_with_its_ticks_however_little_room_there_is():
     assert [s["sequence"] for s in written] == list(range(len(written)))
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_fees_that_were_given_are_marked_as_such(given):
+    state = V3State(5, 3, 2**96, 0, 0, 0, 2**200, 9, 1, 2, (), True, given)
+    encoder, slots = with_pools(v3_entry(state=state)), ring()
+    assert encoder.write_registrations(slots, 1023, 1024)
+    main = only([read_slot(slots[k]) for k in range(encoder.next_sequence)], "UniswapV3State")[0]
+    assert bool(main["flags"] & m.FLAG_FEES_GIVEN) == given and main["flags"] & m.FLAG_TIME_UNKNOWN
+
+
 def test_a_creation_log_in_the_stream_gives_a_known_pool_its_birth():
     slots, encoder = run(
         [pair_created(1, 0), pool_created(1, 1)], with_pools(v2_entry(fee=2500), v3_entry(NO_FEE, None))

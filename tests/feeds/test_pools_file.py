@@ -137,6 +137,46 @@ def test_a_whole_v3_state_is_taken_exactly(tmp_path: Path) -> None:
     assert state.ticks[1].fee_growth_outside1_x128 == growth
 
 
+FEES = {
+    "fee_protocol": 0,
+    "fee_growth_global0_x128": "3",
+    "fee_growth_global1_x128": (1 << 256) - 1,
+    "protocol_fees0": "0",
+    "protocol_fees1": 9,
+}
+WITH_GROWTHS = {"-60": [5, 5, "1", "2"], "60": [5, -5, 3, 4], "120": [0, 0]}
+APART = {"-60": ["1", "2"], "60": ["3", 4]}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_fees_are_given_only_all_together(tmp_path: Path, apart: bool) -> None:
+    ticks = {t: v[:2] for t, v in WITH_GROWTHS.items()} if apart else WITH_GROWTHS
+    whole = V3 | V3_STATE | FEES | {"ticks": ticks, "fee_growth_outside_x128": APART if apart else None}
+    state = load(tmp_path, whole)[0].state
+    assert isinstance(state, V3State) and state.fees_given
+    growths = [(t.fee_growth_outside0_x128, t.fee_growth_outside1_x128) for t in state.ticks]
+    assert growths == [(1, 2), (3, 4)]
+    lacking = [{name: None} for name in FEES]
+    lacking.append(
+        {"fee_growth_outside_x128": {"60": [3, 4]}} if apart else {"ticks": {**ticks, "60": [5, -5]}}
+    )
+    for lost in lacking:
+        state = load(tmp_path, whole | lost)[0].state
+        assert isinstance(state, V3State) and state.ticks_complete and not state.fees_given, lost
+
+
+def test_without_liquidity_anywhere_there_are_no_growths_to_give(tmp_path: Path) -> None:
+    state = load(tmp_path, V3 | V3_STATE | FEES | {"liquidity": 0, "ticks": {}})[0].state
+    assert isinstance(state, V3State) and state.fees_given
+
+
+@pytest.mark.parametrize("given", ["[1, 2]", {"60": 1}, {"60": [1]}, {"60": [1, -1], "-60": [1, 1]}])
+def test_growths_outside_that_can_not_be_read_are_an_error(tmp_path: Path, given: object) -> None:
+    ticks = {t: v[:2] for t, v in WITH_GROWTHS.items()}
+    with pytest.raises(InputError, match="fee_growth_outside"):
+        load(tmp_path, V3 | V3_STATE | FEES | {"ticks": ticks, "fee_growth_outside_x128": given})
+
+
 def test_ticks_may_be_a_list_of_objects(tmp_path: Path) -> None:
     listed = [
         {"tick": -60, "liquidity_gross": 5, "liquidity_net": 5},

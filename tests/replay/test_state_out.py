@@ -9,6 +9,8 @@ import pytest
 from disruptor.errors import InputError
 from tests.harness import EXAMPLE, replay, write_lines
 from tests.model import place, read_lines
+from tests.support.streams import read_lines as packed_lines
+from tests.support.streams import stream_path
 
 QUIET = ("arbitrage.enabled=false", "normalised_swaps=false")
 V2 = {"pool", "kind", "token0", "token1", "fee", "factory", "block", "complete", "reserve0", "reserve1"}
@@ -36,6 +38,42 @@ def test_state_and_the_rest_of_the_stream_end_where_the_whole_ends(
     # Events that the state already holds are skipped, so the whole stream over it ends there too.
     again = replay(EXAMPLE, *QUIET, keep=False, pools=(str(pools),), to_block=last)
     assert again.pools == whole
+
+
+OBSERVATIONS = ("observation_index", "observation_cardinality", "observation_cardinality_next")
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.parametrize("half", [150, 408])
+def test_fees_go_on_from_a_state_that_was_written(half: int, tmp_path: Path) -> None:
+    """Growths wrap, ticks are crossed, protocol fees are switched and collected on both sides of the cut."""
+    stream = stream_path("v3_swaps", "logs.jsonl")
+    headers = {"blocks": (str(stream_path("v3_swaps", "blocks.jsonl")),), "keep": False}
+    whole = replay(stream, *QUIET, **headers).pools
+    first = replay(stream, *QUIET, **headers, to_block=half).pools
+    for line in [*whole.values(), *first.values()]:
+        assert line["verified"] and line["fee_growth_outside_x128"].keys() == line["ticks"].keys()
+    pools = write_lines(tmp_path / "pools.jsonl", first.values())
+    logs = (log for log in packed_lines("v3_swaps", "logs.jsonl") if place(log)[0] > half)
+    rest = replay(write_lines(tmp_path / "rest.jsonl", logs), *QUIET, **headers, pools=(str(pools),)).pools
+    assert rest == {pool: line | dict.fromkeys(OBSERVATIONS) for pool, line in whole.items()}
+    moved = ("fee_growth_global0_x128", "fee_growth_outside_x128", "protocol_fees1")
+    assert all(any(first[p][name] != line[name] for p, line in whole.items()) for name in moved)
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+def test_fees_that_were_not_given_in_full_stay_unknown(tmp_path: Path) -> None:
+    stream = stream_path("v3_swaps", "logs.jsonl")
+    first = replay(stream, *QUIET, keep=False, to_block=408).pools
+    lacking = [{**line, "protocol_fees1": None} for line in first.values()]
+    pools = write_lines(tmp_path / "pools.jsonl", lacking)
+    found = replay(stream, *QUIET, keep=False, pools=(str(pools),))
+    assert found.result.swaps_audited > 0 and found.result.swaps_mismatched == 0
+    for line in found.pools.values():
+        assert line["complete"] and line["verified"] and line["fee_growth_outside_x128"] is None
+        assert line["fee_growth_global0_x128"] is line["protocol_fees0"] is None
 
 
 @pytest.mark.slow
