@@ -13,6 +13,9 @@ opportunity is neither solved nor reported again.
 
 A path is barred while a pool of it is incomplete or has failed an audit, or a token of it does not move in full.
 
+The screen takes many paths at once (`batch_screen`), or with `enable_simd` off one after the other; both choose the
+same paths in the same order.
+
 A boundary's work can be long, so it runs in slices of bounded work and outputs; where it stands is in `path_cursor`.
 
 DETERMINISM: the screen's floats decide only whether exact arithmetic runs; its margin is far wider than their error.
@@ -26,6 +29,7 @@ import numpy as np
 
 from disruptor.access import assign, read, row
 from disruptor.handler import Handler, handler
+from disruptor.handlers.batch_screen import judge_batches, screen_columns
 from disruptor.handlers.messages import (
     BOUNDARY_BLOCK,
     BOUNDARY_LOG,
@@ -48,7 +52,8 @@ from disruptor.handlers.messages import (
 )
 from disruptor.handlers.path_costs import note_native
 from disruptor.handlers.path_curve import refresh_rates
-from disruptor.handlers.path_graph import MAX_ENTRIES, find_paths, link_pair
+from disruptor.handlers.path_graph import MAX_ENTRIES, can_take_part, find_paths, link_pair, mark
+from disruptor.handlers.path_lists import list_paths, path_chunks, path_lists
 from disruptor.handlers.path_tables import (
     MAX_HOPS,
     base_tokens,
@@ -82,23 +87,9 @@ _HOPS = np.uint32(MAX_HOPS)
 
 
 @jit
-def _mark(state: Any, pool: Any) -> bool:
-    """Put a pool on the list for the next boundary, once; whether it is on any path."""
-    head = row(state.path_heads, pool)
-    if head["first"] == 0:
-        return False
-    cursor = row(state.path_cursor, 0)
-    if head["boundary"] != cursor["boundary"] + np.uint64(1):
-        head["boundary"] = cursor["boundary"] + np.uint64(1)
-        head["next_marked"] = cursor["first_marked"]
-        cursor["first_marked"] = pool + _ONE
-    return True
-
-
-@jit
 def _mark_by(state: Any, event: Any) -> None:
     """Mark the pool of a log, and note the transaction."""
-    if _mark(state, event["pool"]):
+    if mark(state, event["pool"]):
         change = row(state.last_changes, event["pool"])
         change["block_number"] = read(state.chain, 0)["block_number"]
         change["transaction_index"] = event["transaction_index"]
@@ -106,15 +97,21 @@ def _mark_by(state: Any, event: Any) -> None:
 
 
 @jit
+def _is_distrusting(state: Any) -> bool:
+    """Whether something has been barred, or all pools lost, since the open paths were last looked through."""
+    cursor = read(state.path_cursor, 0)
+    return cursor["epoch"] != read(state.chain, 0)["epoch"] or cursor["flagged"] != barred_count(state)
+
+
+@jit
 def _begin(state: Any) -> None:
     """Before a boundary's first slice: rates of all marked pools; all open paths too if something was barred."""
     cursor = row(state.path_cursor, 0)
-    epoch, barred = read(state.chain, 0)["epoch"], barred_count(state)
-    if cursor["epoch"] != epoch or cursor["flagged"] != barred:
-        cursor["epoch"], cursor["flagged"] = epoch, barred
+    if _is_distrusting(state):
+        cursor["epoch"], cursor["flagged"] = read(state.chain, 0)["epoch"], barred_count(state)
         at = cursor["first_open"]
         while at != 0:
-            _mark(state, read(state.paths, at - _ONE)["pool0"])
+            mark(state, read(state.paths, at - _ONE)["pool0"])
             at = read(state.path_state, at - _ONE)["next_open"]
     at = cursor["first_marked"]
     while at != 0:
@@ -138,9 +135,24 @@ def _evaluate(state: Any, event: Any, out: Any) -> Any:
     """One slice over the paths of the marked pools; AGAIN while there is more."""
     cursor = row(state.path_cursor, 0)
     if cursor["refreshed"] == 0:
-        if cursor["first_marked"] == 0 and cursor["epoch"] == read(state.chain, 0)["epoch"]:
+        if cursor["first_marked"] == 0 and not _is_distrusting(state):
             return OK
         _begin(state)
+    if read(state.path_settings, 0)["simd"] != 0:
+        more = judge_batches(state, out, np.int64(MAX_SCREENS), np.int64(MAX_SOLVES))
+    else:
+        more = _judge_each(state, out)
+    if more:
+        return AGAIN
+    cursor["boundary"] += np.uint64(1)
+    cursor["refreshed"] = np.uint32(0)
+    return OK
+
+
+@jit
+def _judge_each(state: Any, out: Any) -> bool:
+    """Screen paths one by one along the links of the marked pools; whether there is more."""
+    cursor = row(state.path_cursor, 0)
     screens, solves = np.int64(MAX_SCREENS), np.int64(MAX_SOLVES)
     while cursor["hop"] != 0 or cursor["first_marked"] != 0:
         if cursor["hop"] == 0:
@@ -148,7 +160,7 @@ def _evaluate(state: Any, event: Any, out: Any) -> Any:
             cursor["first_marked"], cursor["hop"] = head["next_marked"], head["first"]
             continue
         if screens <= 0 or solves <= 0:
-            return AGAIN
+            return True
         screens -= 1
         at = cursor["hop"] - _ONE
         path = row(state.paths, at // _HOPS)
@@ -157,21 +169,32 @@ def _evaluate(state: Any, event: Any, out: Any) -> Any:
             path["boundary"] = cursor["boundary"] + np.uint64(1)
             if visit(state, out, at // _HOPS):
                 solves -= 1
-    cursor["boundary"] += np.uint64(1)
-    cursor["refreshed"] = np.uint32(0)
-    return OK
+    return False
 
 
 @handler(
     PoolRegistered,
-    tables=[paths, path_state, path_heads, path_cursor, pair_links, token_links, native_quotes],
+    tables=[
+        paths,
+        path_lists,
+        path_chunks,
+        path_state,
+        path_heads,
+        path_cursor,
+        pair_links,
+        token_links,
+        native_quotes,
+        path_settings,
+        base_tokens,
+        native_pools,
+    ],
     max_inserts={paths: MAX_ENTRIES},
     slices=True,
 )
 def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
     """Enter every cycle that this pool closes."""
     pool = event["pool"]
-    if read(state.pools, pool)["kind"] == 0:
+    if not can_take_part(state, pool):
         return OK
     if read(state.path_cursor, 0)["entered"] == 0:
         if read(state.path_heads, pool)["entered"] != 0:
@@ -179,13 +202,16 @@ def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
         row(state.path_heads, pool)["entered"] = _ONE
         link_pair(state, pool)
         note_native(state, event)
-    return find_paths(state, pool)
+    known = read(state.path_cursor, 0)["path_count"]
+    status = find_paths(state, pool)
+    list_paths(state, known, read(state.path_cursor, 0)["path_count"])
+    return status
 
 
 @handler(UniswapV2State, tables=_MARK)
 def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
     """Given reserves may open something."""
-    _mark(state, event["pool"])
+    mark(state, event["pool"])
 
 
 @handler(UniswapV2Sync, tables=_MARK)
@@ -197,7 +223,7 @@ def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
 @handler(UniswapV3State, tables=_MARK)
 def mark_v3_state(state: Any, event: Any, out: Any) -> Any:
     """A given price may open something."""
-    _mark(state, event["pool"])
+    mark(state, event["pool"])
 
 
 @handler(UniswapV3Initialize, tables=_MARK)
@@ -228,7 +254,7 @@ def mark_v3_burn(state: Any, event: Any, out: Any) -> Any:
 def mark_incomplete(state: Any, event: Any, out: Any) -> Any:
     """An incomplete pool closes what goes through it. Losing all is seen by the epoch at the next boundary."""
     if event["pool"] != NO_ID:
-        _mark(state, event["pool"])
+        mark(state, event["pool"])
 
 
 MARKS = (
@@ -246,6 +272,9 @@ MARKS = (
 _SLICED: dict[str, Any] = {
     "tables": [
         paths,
+        path_lists,
+        path_chunks,
+        screen_columns,
         path_state,
         path_heads,
         path_cursor,

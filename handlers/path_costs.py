@@ -4,7 +4,8 @@ Gas is a model, not a measurement: a transaction that starts, checks and ends a 
 initialized tick that a swap crosses. Its price is the next block's base fee, which EIP-1559 fixes from this block's
 header, plus `arbitrage.priority_fee`. Costs are wanted in the token of the profit: the wrapped native token is the
 price itself, any other is sold for it in the pool that `arbitrage.native_pools` names, by an exact swap. Where the
-header or such a pool is missing the cost is unknown: the opportunity is reported gross, and marked.
+header or such a pool is missing, or the pool's state is not certain, the cost is unknown: the opportunity is reported
+gross, and marked.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from disruptor.handlers.fixed_point import div_rounding_up, divide
 
 from disruptor.access import read, row
+from disruptor.handlers.fixed_point import div_rounding_up, divide
 from disruptor.handlers.messages import KIND_UNISWAP_V2
+from disruptor.handlers.path_curve import is_tradable
 from disruptor.handlers.path_search import hop_of
+from disruptor.handlers.pools import UNVERIFIED
 from disruptor.handlers.quoting import quote_exact_out
 from disruptor.handlers.wide import add, bit_length, low64, mul, u256
 from disruptor.jit import jit
@@ -78,6 +81,8 @@ def gas_in_token(state: Any, token: Any, wei: Any) -> Any:
     if quote["pool"] == 0:
         return False, u256(np.int64(0))
     pool = quote["pool"] - np.uint32(1)
+    if not is_tradable(state, pool) or (read(state.pools, pool)["flags"] & np.uint32(UNVERIFIED)) != 0:
+        return False, u256(np.int64(0))
     sells_token0 = read(state.pools, pool)["token0"] == token
     status, amount, partial = quote_exact_out(state, pool, sells_token0, u256(wei))
     return status == OK and not partial, amount
@@ -114,7 +119,7 @@ def note_native(state: Any, event: Any) -> None:
 
 @jit
 def _same(one: Any, other: Any) -> bool:
+    same = True
     for k in range(20):
-        if one[k] != other[k]:
-            return False
-    return True
+        same = same and one[k] == other[k]
+    return same

@@ -5,8 +5,8 @@ so what comes back is a staircase below the smooth curve:
 
     smooth(in) - B < exact(in) <= smooth(in)
 
-**B**, the bound, is the sum over all hops, and over the steps of a V3 hop, of what rounding can take there, each counted
-at the rate at which the rest of the cycle turns it into the first token:
+**B**, the bound, is the sum over all hops, and over the steps of a V3 hop, of what rounding can take there, each
+counted at the rate at which the rest of the cycle turns it into the first token:
 
     V2    one unit of the output
     V3    one unit of the output; two of the input, for the amount and the fee; and one unit of the Q64.96 price, which
@@ -40,12 +40,12 @@ from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
 from disruptor.status import OK
 
-#: Neighbours tried on the way.
-MAX_TRIES = 8
+#: Neighbours tried on the way: of the coarsest amounts, and of others.
+MAX_TRIES, _TRIES = 24, 8
 #: The largest reserve that a V2 pair can hold.
 MAX_RESERVE = U256(2**112 - 1)
-#: Bits of an amount from which on its neighbours are not worth a try.
-_FINE_BITS = 20
+#: Bits of an amount up to which many neighbours are tried, and beyond which none is worth it.
+_COARSE_BITS, _FINE_BITS = 10, 20
 #: Relative error of the smooth profit's two parts: generously, where it drops; closely, where it ends the trying.
 _TOLERANCE, _NOISE = 2.0**-40, 2.0**-48
 _TWO_62 = 2.0**62
@@ -122,8 +122,10 @@ def _first_amount(guess: Any, limit: Any) -> Any:
 @jit
 def _tries(position: Any, anchor: Any, blocked: Any) -> Any:
     """The last attempt worth making; -1 for none."""
-    if blocked or bit_length(anchor) <= _FINE_BITS:
+    if not blocked and bit_length(anchor) <= _COARSE_BITS:
         return np.int64(MAX_TRIES)
+    if blocked or bit_length(anchor) <= _FINE_BITS:
+        return np.int64(_TRIES)
     return np.int64(0) if position > 0 else np.int64(-1)
 
 

@@ -8,7 +8,8 @@ their last pool is entered, each once:
     4 hops   A ─Q─ X ─R─ Y ─S─ B   X a neighbour of A, Y one of B, X and Y a pair
 
 A cycle starts at that of its tokens which ranks first: in the order of `base_tokens`, then by address. Which way
-round it is stored does not matter: both directions are searched.
+round it is stored does not matter: both directions are searched. Its pools are looked at, at the next boundary, even
+if nothing happens to them: what was on no path may already pay.
 
 The walk is repeated for each slice of entries and skips what has been entered: a place in four nested loops would
 be much to remember, and few pools close more cycles than one slice takes.
@@ -34,16 +35,37 @@ _ONE = np.uint32(1)
 @jit
 def link_pair(state: Any, pool: Any) -> None:
     """Enter a pool's pair into the lists of its two tokens, once."""
-    p = read(state.pools, pool)
-    links = row(state.pair_links, p["pair"])
+    number = read(state.pools, pool)["pair"]
+    pair, links = read(state.pairs, number), row(state.pair_links, number)
     if links["linked"] != 0:
         return
     links["linked"] = _ONE
-    first, second = row(state.token_links, p["token0"]), row(state.token_links, p["token1"])
-    links["next0"], first["first_pair"] = first["first_pair"], p["pair"] + _ONE
-    links["next1"], second["first_pair"] = second["first_pair"], p["pair"] + _ONE
+    first, second = row(state.token_links, pair["token0"]), row(state.token_links, pair["token1"])
+    links["next0"], first["first_pair"] = first["first_pair"], number + _ONE
+    links["next1"], second["first_pair"] = second["first_pair"], number + _ONE
     first["degree"] += _ONE
     second["degree"] += _ONE
+
+
+@jit
+def mark(state: Any, pool: Any) -> bool:
+    """Put a pool on the list for the next boundary, once; whether it is on any path."""
+    head = row(state.path_heads, pool)
+    if head["first"] == 0:
+        return False
+    cursor = row(state.path_cursor, 0)
+    if head["boundary"] != cursor["boundary"] + np.uint64(1):
+        head["boundary"] = cursor["boundary"] + np.uint64(1)
+        head["next_marked"] = cursor["first_marked"]
+        cursor["first_marked"] = np.uint32(pool) + _ONE
+    return True
+
+
+@jit
+def can_take_part(state: Any, pool: Any) -> bool:
+    """Whether a pool may be on a path: it has two tokens, and a fee that is known."""
+    p = read(state.pools, pool)
+    return p["kind"] != 0 and p["token0"] != p["token1"] and p["fee"] < _MILLION
 
 
 @jit
@@ -67,18 +89,12 @@ def find_paths(state: Any, pool: Any) -> Any:
 
 
 @jit
-def _usable(state: Any, pool: Any) -> bool:
-    """Whether a pool's fee is known, so that it can be half of an exact answer."""
-    return read(state.pools, pool)["fee"] < _MILLION
-
-
-@jit
 def _two_hops(state: Any, pool: Any, skip: Any, room: Any) -> Any:
     p = read(state.pools, pool)
     at = read(state.pairs, p["pair"])["first_pool"]
     while at != 0 and room > 0:
         other = np.int64(at) - 1
-        if other != pool and _usable(state, other):
+        if other != pool and can_take_part(state, other):
             skip, room = _take(state, (pool, other, pool, pool), np.int64(2), (skip, room))
         at = read(state.pools, other)["next_in_pair"]
     return skip, room
@@ -95,9 +111,8 @@ def _neighbour(state: Any, pair: Any, token: Any) -> Any:
 
 @jit
 def _pair_of(state: Any, one: Any, other: Any) -> Any:
-    """Row of the pair of two tokens, or -1. Pairs are stored under (token0, token1) by address, so both are tried."""
-    found = find(state.pairs, one, other)
-    return found if found >= 0 else find(state.pairs, other, one)
+    """Row of the pair of two tokens, or -1. Pairs are stored under (lower id, higher id)."""
+    return find(state.pairs, min(one, other), max(one, other))
 
 
 @jit
@@ -115,7 +130,9 @@ def _three_hops(state: Any, pool: Any, skip: Any, room: Any) -> Any:
         if closing >= 0:
             q = read(state.pairs, pair)["first_pool"]
             while q != 0 and room > 0:
-                skip, room = _each_last(state, (pool, pool, np.int64(q) - 1), closing, np.int64(3), (skip, room))
+                skip, room = _each_last(
+                    state, (pool, pool, np.int64(q) - 1), closing, np.int64(3), (skip, room)
+                )
                 q = read(state.pools, np.int64(q) - 1)["next_in_pair"]
     return skip, room
 
@@ -125,11 +142,11 @@ def _each_last(state: Any, so_far: Any, pair: Any, hops: Any, budget: Any) -> An
     """Complete a cycle with each pool of its last pair. `so_far` are its other pools, doubled in front for three."""
     skip, room = budget
     first, second, third = so_far
-    usable = _usable(state, second) and _usable(state, third)
+    usable = can_take_part(state, second) and can_take_part(state, third)
     at = read(state.pairs, pair)["first_pool"]
     while usable and at != 0 and room > 0:
         last = np.int64(at) - 1
-        if _usable(state, last):
+        if can_take_part(state, last):
             if hops == 3:
                 skip, room = _take(state, (first, third, last, first), hops, (skip, room))
             else:
@@ -164,7 +181,7 @@ def _through(state: Any, start: Any, skip: Any, room: Any) -> Any:
     while at != 0 and room > 0:
         one = np.int64(at) - 1
         y, at = _neighbour(state, one, centre)
-        if y == a or y == b or y == x:
+        if y in (a, b, x):
             continue
         other = _pair_of(state, y, x if from_b else b)
         if other < 0:
@@ -174,7 +191,9 @@ def _through(state: Any, start: Any, skip: Any, room: Any) -> Any:
         while q != 0 and room > 0:
             r = read(state.pairs, middle)["first_pool"]
             while r != 0 and room > 0:
-                skip, room = _each_last(state, (pool, np.int64(q) - 1, np.int64(r) - 1), last, np.int64(4), (skip, room))
+                skip, room = _each_last(
+                    state, (pool, np.int64(q) - 1, np.int64(r) - 1), last, np.int64(4), (skip, room)
+                )
                 r = read(state.pools, np.int64(r) - 1)["next_in_pair"]
             q = read(state.pools, np.int64(q) - 1)["next_in_pair"]
     return skip, room
@@ -222,6 +241,7 @@ def _enter(state: Any, pools: Any, hops: Any) -> None:
         head = row(state.path_heads, pool)
         set_hop(t, k, pool, head["first"])
         head["first"] = path * np.uint32(MAX_HOPS) + np.uint32(k) + _ONE
+        mark(state, pool)  # its rates are not kept while it is on no path
     t["zero_for_one"] = directions
 
 

@@ -11,7 +11,7 @@ hops moved there. The slope falls from piece to piece too, so the first piece th
 best of all, and no piece up to it is left out.
 
 Floats have 53 bits, so the input found is right to about 2^-45 of the depths on the way. Near the optimum profit is
-flat: an error of that size costs far less than one unit. Rounding is another matter, see `disruptor.handlers.path_exact`.
+flat: an error of that size costs 2^-90 of the depths. Rounding is another matter: see `disruptor.handlers.path_exact`.
 """
 
 from __future__ import annotations

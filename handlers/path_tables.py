@@ -9,6 +9,7 @@ It is entered once, for both directions: at the margin at most one of the two ca
     paths                 pools of each cycle, and links to the next path of each pool
     path_heads            first path of each pool; whether the pool has changed since the last boundary
     rates                 what one unit buys at the margin, net of fee, both ways: what the screen reads
+    path_lists            the same lists as arrays (`disruptor.handlers.path_lists`)
     path_state            the answer for a path that is open
     hop_cells             scratch of the solver, a row a hop
 
@@ -60,6 +61,7 @@ paths = Table(
         "boundary": u64,  # looked at for this boundary
         "open": u32,  # 0 closed, 1 open going forward, 2 going backward
         "reserved": u32,
+        "padding": u64,  # to 64 bytes
     },
     key="paths",
     digest=False,
@@ -160,7 +162,8 @@ path_cursor = Table(
         "first_open": u32,  # path + 1
         "entered": u32,  # paths of the pool being registered that are entered already
         "epoch": u32,
-        "flagged": u32,  # tokens and pools barred when all open paths were last looked through
+        "reserved": u32,
+        "flagged": u64,  # flags of pools and tokens when all open paths were last looked through
         "screened": u64,
         "solved": u64,
         "openings": u64,
@@ -184,6 +187,8 @@ path_settings = Table(
         "boundary": u32,  # BOUNDARY_BLOCK, ...
         "base_tokens": u32,  # rows of `base_tokens` in use
         "native_pools": u32,
+        "simd": u32,  # screen many paths at once
+        "reserved": u32,
     },
     digest=False,
     rollback="engine",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from disruptor.handlers.token_conduct_tables import CLEAN, UNKNOWN, conduct_in
 
 from disruptor.access import assign, assign_at, read, row
 from disruptor.emit import emit
@@ -23,16 +22,18 @@ from disruptor.handlers.messages import (
     OpportunityClosed,
 )
 from disruptor.handlers.path_costs import funding_cost, gas_cost_wei, gas_in_token, gas_units
+from disruptor.handlers.path_curve import is_tradable
 from disruptor.handlers.path_exact import settle
 from disruptor.handlers.path_search import best_input, hop_of
 from disruptor.handlers.path_spread import cycle_spread, spread_to_bps
 from disruptor.handlers.pools import AUDITED, UNVERIFIED
+from disruptor.handlers.token_conduct_tables import CLEAN, UNKNOWN, conduct_in
 from disruptor.handlers.wide import add, bit_length, is_zero, load, store, sub, to_f64
 from disruptor.jit import jit
 
 FORWARD, BACKWARD = 1, 2
 #: Relative margin of the screen: rates are right to about 2^-50, and there are four.
-_MARGIN = 1.0 - 1e-12
+MARGIN = 1.0 - 1e-12
 _NANOSECONDS = np.uint64(1_000_000_000)
 _ONE = np.uint32(1)
 #: `confidence` is the least of these that applies.
@@ -42,19 +43,28 @@ _SURE, _BACKRUN, _UNKNOWN_TOKEN, _NEVER_AUDITED = 1.0, 0.5, 0.5, 0.75
 @jit
 def barred_count(state: Any) -> Any:
     """How often a token or a pool has been barred so far: when it grows, what is open must be looked at again."""
-    return read(state.audit_counters, 0)["unverified"]
+    return read(state.audit_counters, 0)["unverified"] + read(state.conduct_counters, 0)["flagged"]
 
 
 @jit
 def visit(state: Any, out: Any, at: Any) -> bool:
-    """Look at a path; whether it was solved or closed. Emits at most three outputs."""
+    """Screen a path, and judge it if it may pay or is open; whether it was judged."""
     path = row(state.paths, at)
     row(state.path_cursor, 0)["screened"] += np.uint64(1)
-    falling, rising = _products(state, path)
-    forward = falling >= rising
-    pays = max(falling, rising) > _MARGIN
+    falling, rising = marginal_products(state, path)
+    pays = max(falling, rising) > MARGIN
     if not pays and path["open"] == 0:
         return False
+    judge(state, out, at, falling, rising)
+    return True
+
+
+@jit
+def judge(state: Any, out: Any, at: Any, falling: Any, rising: Any) -> None:
+    """Solve a path whose products are these, open, change or close it. Emits at most three outputs."""
+    path = row(state.paths, at)
+    forward = falling >= rising
+    pays = max(falling, rising) > MARGIN
     reason = CLOSED_MOVED
     barred = _is_barred(state, path)
     if barred:
@@ -66,11 +76,10 @@ def visit(state: Any, out: Any, at: Any) -> bool:
         _close(state, out, path, at, reason)
     if found:
         _report(state, out, path, at, direction)
-    return True
 
 
 @jit
-def _products(state: Any, path: Any) -> Any:
+def marginal_products(state: Any, path: Any) -> Any:
     """What one unit brings back at the margin, forward and backward."""
     forward, backward = 1.0, 1.0
     for k in range(np.int64(path["hops"])):
@@ -89,9 +98,11 @@ def _token_in(state: Any, pool: Any, zero_for_one: Any) -> Any:
 
 @jit
 def _is_barred(state: Any, path: Any) -> bool:
-    """Whether a pool has failed its audit or a token is known not to move in full."""
+    """Whether a pool's state is not certain, it has failed its audit, or a token is known not to move in full."""
     for k in range(np.int64(path["hops"])):
         pool, _ = hop_of(path, k, True)
+        if not is_tradable(state, pool):  # all pools may have been lost since its rates were computed
+            return True
         if (read(state.pools, pool)["flags"] & np.uint32(UNVERIFIED)) != 0:
             return True
         if conduct_in(state, pool) > UNKNOWN:
@@ -119,15 +130,26 @@ def _solve(state: Any, path: Any, at: Any, forward: Any) -> bool:
     amount_in, amount_out = settle(state, path, forward, guess, gain)
     if amount_out <= amount_in:
         return False
-    if bit_length(amount_out) > 128:
-        cursor["withheld"] += np.uint64(1)
-        return False
     spread = cycle_spread(state, path, forward)
     answer = row(state.path_answer, 0)
     answer["spread"] = spread
     store(answer["amount_in"], amount_in)
     store(answer["profit"], sub(amount_out, amount_in))
-    return spread >= settings["min_spread"] and _covers_costs(state, path, forward, amount_in, amount_out)
+    if spread < settings["min_spread"] or not _covers_costs(state, path, forward, amount_in, amount_out):
+        return False
+    if _too_long(state, path, amount_in):
+        cursor["withheld"] += np.uint64(1)
+        return False
+    return True
+
+
+@jit
+def _too_long(state: Any, path: Any, amount_in: Any) -> bool:
+    """Whether an amount of the answer has more than 128 bits, so that no message can tell it."""
+    longest = bit_length(amount_in)
+    for k in range(np.int64(path["hops"])):
+        longest = max(longest, bit_length(load(read(state.hop_cells, k)["best_out"])))
+    return longest > 128
 
 
 @jit
@@ -156,8 +178,7 @@ def _report(state: Any, out: Any, path: Any, at: Any, direction: Any) -> None:
     """Open the path or renew what is open; report it if it is new or has changed."""
     answer, kept = read(state.path_answer, 0), row(state.path_state, at)
     opening = path["open"] == 0
-    same_in = load(kept["amount_in"]) == load(answer["amount_in"])
-    if not opening and same_in and load(kept["profit"]) == load(answer["profit"]):
+    if not opening and _is_kept(state, path, at):
         return
     if opening:
         path["open"] = direction
@@ -173,6 +194,20 @@ def _report(state: Any, out: Any, path: Any, at: Any, direction: Any) -> None:
     store(kept["out3"], load(read(state.hop_cells, 3)["best_out"]))
     _emit_opportunity(state, out, path, direction == FORWARD, opening)
     _emit_path(state, out, path, at, direction == FORWARD)
+
+
+@jit
+def _is_kept(state: Any, path: Any, at: Any) -> bool:
+    """Whether the answer is what was reported last: input, profit and every hop's output."""
+    answer, kept = read(state.path_answer, 0), read(state.path_state, at)
+    same = load(kept["amount_in"]) == load(answer["amount_in"])
+    same = same and load(kept["profit"]) == load(answer["profit"])
+    same = same and load(kept["out0"]) == load(read(state.hop_cells, 0)["best_out"])
+    if path["hops"] > 2:
+        same = same and load(kept["out1"]) == load(read(state.hop_cells, 1)["best_out"])
+    if path["hops"] > 3:
+        same = same and load(kept["out2"]) == load(read(state.hop_cells, 2)["best_out"])
+    return same
 
 
 @jit

@@ -83,6 +83,7 @@ from disruptor.handlers.token_conduct_tables import (
     UNSURE,
     account0,
     account1,
+    conduct_counters,
     token_conduct,
 )
 from disruptor.handlers.token_evidence import account_of, agree, disagree, retract
@@ -90,7 +91,7 @@ from disruptor.handlers.wide import is_negative, is_zero, load, negate, sub
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
 
-_OWN = [account0, account1, token_conduct]
+_OWN = [account0, account1, token_conduct, conduct_counters]
 _IN, _BETWEEN = 1, 3  # Erc20Transfer.direction
 _NOTHING = U256(0)
 _HALF = U256(2**127)  # accounts from here on are negative

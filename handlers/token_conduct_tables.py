@@ -89,6 +89,9 @@ token_conduct = Table(
     digest=False,
 )
 
+#: How often a flag was set, on an account or as a vote: while it stands still, nothing became worse.
+conduct_counters = Table("conduct_counters", {"flagged": u64}, digest=False)
+
 
 @jit
 def conduct_of(state: Any, token: Any) -> Any:

@@ -74,6 +74,7 @@ def disagree(state: Any, pool: Any, side: Any, kind: Any, sequence: Any) -> None
     if (flags & FLAGGED) != 0:
         return
     account["flags"] = np.uint32(flags | (FLAGGED_TAXED if kind == TAXED else FLAGGED_REBASING))
+    row(state.conduct_counters, 0)["flagged"] += np.uint64(1)
     if (flags & MATCHED) == MATCHED:
         token_of(state, pool, side)["in_full"] -= np.uint32(1)
     if ((flags | np.int64(account_of(state, pool, 1 - side)["flags"])) & MATCHED) != 0:
@@ -104,6 +105,7 @@ def _vote(state: Any, pool: Any, side: Any, sequence: Any) -> None:
     account, t = account_of(state, pool, side), token_of(state, pool, side)
     flags = np.int64(account["flags"])
     account["flags"] = np.uint32(flags | VOTED)
+    row(state.conduct_counters, 0)["flagged"] += np.uint64(1)
     t["taxed"] += np.uint32((flags & FLAGGED_TAXED) != 0)
     t["rebasing"] += np.uint32((flags & FLAGGED_REBASING) != 0)
     if t["first_mismatch"] == 0:

@@ -169,10 +169,12 @@ def _enter(state: Any, event: Any) -> None:
     assign(d["factory"], event["factory"])
     d["tick_spacing"] = event["tick_spacing"]
     d["kind"] = event["kind"]
-    at = insert(state.pairs, event["token0"], event["token1"])
+    # By number, for a factory may announce a pair's tokens in either order: it is one pair all the same.
+    lower, higher = min(event["token0"], event["token1"]), max(event["token0"], event["token1"])
+    at = insert(state.pairs, lower, higher)
     pair = row(state.pairs, at)
-    pair["token0"] = event["token0"]
-    pair["token1"] = event["token1"]
+    pair["token0"] = lower
+    pair["token1"] = higher
     p = row(state.pools, pool)
     p["kind"] = event["kind"]
     p["fee"] = event["fee"]
