@@ -54,6 +54,7 @@ def set_up_paths(state: State, settings: RunSettings, chain_id: int | None) -> N
     row["loan_millionths"] = _loan(arbitrage)
     row["count_gas"] = int(arbitrage.gas)
     row["priority_fee"] = arbitrage.priority_fee
+    row["simd"] = int(settings.enable_simd)
     base = arbitrage.base_tokens or ((native,) if native else ())
     row["base_tokens"] = _fill(state, "base_tokens", base)
     row["native_pools"] = _fill(state, "native_pools", [native, *arbitrage.native_pools] if native else [])

@@ -18,6 +18,7 @@ from disruptor.handler import Handler
 from disruptor.handler_set import HandlerSet
 from disruptor.handlers import opportunities, swaps, token_conduct, tracking
 from disruptor.handlers.messages import BUILT_IN
+from disruptor.handlers.path_lists import chunk_capacity
 from disruptor.handlers.path_tables import MAX_HOPS
 from disruptor.pages import PagePolicy, PagesObtained, allocate
 from disruptor.processor import Processor
@@ -141,7 +142,11 @@ def build_processor(
     names = ("pools", "tokens", "pairs", "ticks", "tick_bitmap", "paths")
     processor = Processor(
         handlers,
-        capacities={**{name: getattr(capacity, name) for name in names}, "hops": MAX_HOPS},
+        capacities={
+            **{name: getattr(capacity, name) for name in names},
+            "hops": MAX_HOPS,
+            "path_chunks": chunk_capacity(capacity.paths),
+        },
         output_slots=settings.output_slots,
         checked=settings.enable_bounds_checking,
         max_batch=settings.max_batch,
