@@ -46,7 +46,14 @@ class Graph:
     def __init__(self, *sets: str, paths: int = 4096) -> None:
         settings, _ = load_settings(None, [*SMALL, *sets])
         handlers = HandlerSet(HANDLERS, inputs=INPUTS)
-        capacities = {"pools": 512, "tokens": 128, "pairs": 512, "paths": paths, "hops": 4}
+        capacities = {
+            "pools": 512,
+            "tokens": 128,
+            "pairs": 512,
+            "paths": paths,
+            "hops": 4,
+            "path_chunks": paths,
+        }
         self.processor = Processor(handlers, capacities=capacities)
         set_up_paths(self.processor.state, settings, None)
 
