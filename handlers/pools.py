@@ -24,7 +24,7 @@ RESERVES_KNOWN = 1  # V2: reserves are the chain's
 PRICE_KNOWN = 2  # V3: price, tick and liquidity are the chain's
 TICKS_KNOWN = 4  # V3: the tick map is whole
 FEES_KNOWN = 8  # V3: fee growth and protocol fees are the chain's
-AUDITED = 16  # a recorded swap was made again, and matched
+AUDITED = 16  # a recorded swap matched that would not have at a higher fee
 UNVERIFIED = 32  # one did not match: see `disruptor.handlers.audit`
 
 #: Fee of a pool that nobody told the fee of; it takes part in nothing that counts fees.

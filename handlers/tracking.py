@@ -20,8 +20,10 @@ from disruptor.handler import handler
 from disruptor.handlers.audit import (
     audit_counters,
     audit_failures,
+    audit_stream,
     audit_v2_swap,
     audit_v3_swap,
+    note_block,
     remember_reserves,
     v2_before,
 )
@@ -115,9 +117,10 @@ def _publish_v3(state: Any, pool: Any, event: Any) -> None:
     _publish_market(state, pool, price, event["sequence"], event["event_time_ns"])
 
 
-@handler(BlockStart, tables=[chain])
+@handler(BlockStart, tables=[chain, audit_stream])
 def on_block_start(state: Any, event: Any, out: Any) -> Any:
     """Remember the block that the following events belong to."""
+    note_block(state, event)
     c = row(state.chain, 0)
     c["previous_timestamp"] = c["timestamp"]
     c["chain_id"] = event["chain_id"]
@@ -202,7 +205,7 @@ def on_v2_state(state: Any, event: Any, out: Any) -> Any:
     _set_reserves(state, event)
 
 
-@handler(UniswapV2Sync, tables=[pools, market, v2_before])
+@handler(UniswapV2Sync, tables=[pools, market, v2_before, audit_stream])
 def on_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """Reserves as the pair states them."""
     if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V2:

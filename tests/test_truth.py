@@ -155,6 +155,9 @@ def test_days_of_pools_known_from_mid_life_are_exact_after_each_swap(
     swaps = [r for r in decoded_day(raw) if r["tx_type"] == "SWAP"]
     everything = replay(source, pools=(str(pools),))
     assert len(everything.sink.of("DeFiSwapEvent")) == len(swaps)
+    # Without the tick map nobody can make a swap again: nothing is claimed of any.
+    assert everything.result.swaps_not_checkable == len(swaps)
+    assert everything.result.swaps_audited == everything.result.swaps_mismatched == 0
     for row, swap in zip(everything.sink.of("DeFiSwapEvent"), swaps, strict=True):
         amounts = sorted((int(swap["amount0"]), int(swap["amount1"])))
         assert (row["amount1_out"], row["amount0_in"]) == (-amounts[0], amounts[1])
@@ -213,9 +216,10 @@ def test_given_state_and_its_events_lead_to_the_state_afterwards(data_dir: Path,
             logs.append(range_log(event["blockNo"], index, pool, event["method"].capitalize(), snake))
     given = tmp_path / "pools.json"
     given.write_text(json.dumps([_given(before)]))
-    found = replay(write_lines(tmp_path / "logs.jsonl", logs), *QUIET, keep=False, pools=(str(given),)).pools[
-        pool
-    ]
+    outcome = replay(write_lines(tmp_path / "logs.jsonl", logs), *QUIET, keep=False, pools=(str(given),))
+    assert (outcome.result.swaps_audited, outcome.result.swaps_mismatched) == (329, 0)
+    found = outcome.pools[pool]
+    assert found["verified"] and found["fee_growth_global0_x128"] is None  # it was not given
     want = after["data"]
     assert (found["sqrt_price_x96"], found["tick"]) == (
         str(want["slot0"]["sqrtPriceX96"]),
@@ -282,8 +286,10 @@ def test_a_life_from_initialize_is_complete_and_exact(data_dir: Path, tmp_path: 
         block, index = int(row["block_number"]), int(row["log_index"])
         entries.append((block, index, swap_log(block, index, pool, row)))
     logs = [entry[2] for entry in sorted(entries, key=lambda e: e[:2])]
-    found = replay(write_lines(tmp_path / "logs.jsonl", logs), *QUIET, keep=False).pools[pool]
-    last = rows("swap_events")[-1]
+    outcome = replay(write_lines(tmp_path / "logs.jsonl", logs), *QUIET, keep=False)
+    assert (outcome.result.swaps_audited, outcome.result.swaps_mismatched) == (63, 0)
+    found, last = outcome.pools[pool], rows("swap_events")[-1]
+    assert found["verified"] and int(found["fee_growth_global0_x128"]) > 0
     assert found["complete"] and found["sqrt_price_x96"] == last["sqrt_price_x96"]
     assert (found["tick"], found["liquidity"]) == (int(last["tick"]), last["liquidity"])
     # The map is whole: the net liquidity up to the current tick is what the pool itself says is active.
