@@ -36,7 +36,7 @@ def compare(columns: Any, count: Any, least_ratio: Any) -> None:
 
 
 @entry_uncounted
-def _screen(prices, pairs, scratch, least_ratio, found):  # type: ignore[no-untyped-def]
+def _screen(prices: Any, pairs: Any, scratch: Any, least_ratio: Any, found: Any) -> Any:
     """Indices of pairs that pay, ascending, into `found`; how many, or -1 - k if pair k names no pool."""
     bid, ask = prices
     first, second = pairs

@@ -70,6 +70,7 @@ def test_golden_digests_hold_in_every_lane(cut: int, lane: str) -> None:
         ["max_batch=4096", "output_slots=64"],
         ["ring_slots=256", "output_slots=1024", "max_batch=256"],
         ["huge_pages=prefer"],
+        ["enable_simd=false"],
         ["capacity.pools=100", "capacity.ticks=999", "capacity.paths=1000", "capacity.pairs=30"],
         ["capacity.pools=5000", "capacity.ticks=70000", "capacity.paths=90000", "capacity.tokens=9000"],
         ["wait_strategy=busy_spin"],
