@@ -61,13 +61,13 @@ def next_base_fee(state: Any) -> Any:
 
 @jit
 def gas_cost_wei(state: Any, gas: Any) -> Any:
-    """Price of `gas` units in the next block, in wei; -1 where it is not known, or beyond 2^62."""
+    """Price of `gas` units in the next block, in wei; -1 where it is not known, or from 2^63 on."""
     fee = next_base_fee(state)
     if fee < 0:
         return np.int64(-1)
     price = add(u256(fee), u256(read(state.path_settings, 0)["priority_fee"]))
     cost = mul(price, u256(gas))
-    return np.int64(low64(cost)) if bit_length(cost) <= 62 else np.int64(-1)
+    return np.int64(low64(cost)) if bit_length(cost) <= 63 else np.int64(-1)
 
 
 @jit

@@ -103,8 +103,8 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
                 best_in, best_out, best = amount, out, net
                 _keep(state, path)
         if attempt < 0:
-            blocked = reached < hops
-            position, anchor = (reached, out) if blocked else _coarsest(state, path, amount)
+            blocked = reached < hops and not is_zero(out)
+            position, anchor = _where_to_look(state, path, amount, reached, out)
             last = _tries(position, anchor, blocked)
         if to_f64(best) + 1.0 + (guess + gain) * _NOISE >= gain:
             break
@@ -142,6 +142,16 @@ def _neighbour(anchor: Any, attempt: Any, blocked: Any) -> Any:
 
 
 @jit
+def _where_to_look(state: Any, path: Any, amount_in: Any, reached: Any, out: Any) -> Any:
+    """(position, amount) around which to look on, after a forward pass: where it ended, or where it is coarsest."""
+    if reached == np.int64(path["hops"]):
+        return _coarsest(state, path, amount_in)
+    if is_zero(out):  # the hop pays less than one unit: so look at the inputs for one, two...
+        return reached + 1, u256(1)
+    return reached, out
+
+
+@jit
 def _coarsest(state: Any, path: Any, amount_in: Any) -> Any:
     """(position, amount): the smallest number on the way that was just made; position k is the input of hop k."""
     position, amount = np.int64(0), amount_in
@@ -158,7 +168,8 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any) -> Any:
 
     Returns
     -------
-    (hops, what comes back), or of the first hop that does not take all it is offered: (its number, what it takes).
+    (hops, what comes back), or of the first hop that does not take all it is offered: (its number, what it takes), or
+        of the first that pays nothing for it: (its number, 0).
     """
     amount = amount_in
     hops = np.int64(path["hops"])
@@ -166,7 +177,7 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any) -> Any:
         pool, zero_for_one = hop_of(path, k, forward)
         taken, out = _swap(state, pool, zero_for_one, amount)
         if taken != amount or is_zero(out):
-            return np.int64(k), taken
+            return np.int64(k), taken if taken != amount else _NOTHING
         store(row(state.hop_cells, k)["amount_out"], out)
         amount = out
     return hops, amount
