@@ -36,6 +36,7 @@ class Life:
             self.pools.append(Pool(name_of(pool), kind, name_of(90), name_of(91), 500))
             self.ledger.register(self.pools[-1], born=born)
             fields = {"pool": pool, "kind": KINDS[kind], "fee": 500, "address": bytes([pool + 1] * 20)}
+            fields |= {"tick_spacing": 60}
             addresses = {"token0_address": bytes([91] * 20), "token1_address": bytes([92] * 20), "token1": 1}
             self.events.append(
                 (m.PoolRegistered, {**fields, **addresses, "flags": m.FLAG_BORN if born else 0})

@@ -306,8 +306,16 @@ def test_with_transfers_only_sequences_differ(tmp_path, write):
     truth = replay(source, pools=(factory,))
     found = replay(journal(tmp_path / "journal", source), pools=(factory,))
     assert found.pools == truth.pools
-    assert by_type(found.sink.rows, "sequence", "header_sequence") == by_type(
-        truth.sink.rows, "sequence", "header_sequence"
-    )
+    # Not the opportunities: the import dropped the transfers of addresses that had not emitted a pool's log by then,
+    # so that less is known of tokens (docs/adr/0007).
+    assert _swaps(found) == _swaps(truth) and len(_swaps(found)) > 1000
     assert found.result.state_digest == truth.result.state_digest
-    assert found.result.events == truth.result.events and found.result.outputs == truth.result.outputs
+    assert found.result.events == truth.result.events
+
+
+def _swaps(outcome):
+    """The normalised swaps, without what an input's sequence shows in."""
+    return [
+        {k: v for k, v in row.items() if k not in ("sequence", "header_sequence")}
+        for row in outcome.sink.of("DeFiSwapEvent")
+    ]
