@@ -42,7 +42,7 @@ def _screen(prices: Any, pairs: Any, scratch: Any, least_ratio: Any, found: Any)
     first, second = pairs
     columns, size, count = scratch[0], np.int64(len(first)), np.int64(0)
     for start in range(0, size, BLOCK):
-        block = min(size - start, BLOCK)
+        block = size - start if size - start < BLOCK else BLOCK
         for k in range(block):
             a, b = first[start + k], second[start + k]
             if a < 0 or b < 0 or a >= len(bid) or b >= len(bid):
