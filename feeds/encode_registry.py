@@ -5,6 +5,10 @@ the stream holds the pool's whole life (FLAG_BORN), a pools file may add state. 
 fee are a conflict, and the pool is marked incomplete. A creation log counts as birth only while nothing of
 the pool was written: anyone can emit a `PairCreated`, and a false birth would wipe a pool's state. V2's
 creation log names no fee, so a registered V2 fee is never contradicted by one.
+
+Nor may a false announcement bar an honest pool. A contract is created before it can log anything, so a creation log
+that contradicts a pool which has logged already is a lie, and only counted. Between two announcements of a pool that
+has not, the later one's fee and spacing hold: the first can have been made before there was a contract.
 """
 
 from __future__ import annotations
@@ -59,6 +63,8 @@ _FACTORY = HEADER_SIZE + PoolRegistered.offsets["factory"]
 _TOKEN0_ADDRESS = HEADER_SIZE + PoolRegistered.offsets["token0_address"]
 _TOKEN1_ADDRESS = HEADER_SIZE + PoolRegistered.offsets["token1_address"]
 _UNKNOWN_DECIMALS = 255
+#: `active` of a pool that has logged something, and of one of which only a birth is known.
+_LOGGED, _ANNOUNCED = 1, 2
 _UNKNOWN_INDEX = NO_ID
 
 
@@ -124,7 +130,7 @@ def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tab
     known["token1"] = token1
     known["fee"] = effective_fee(candidate, stream, tables.factories)
     known["tick_spacing"] = max(candidate["tick_spacing"], 0)
-    known["active"] = 1 if born else known["active"]
+    known["active"] = _ANNOUNCED if born else known["active"]
     known["state_block"] = candidate["state_block"]
     known["state_log_index"] = candidate["state_log_index"]
     write_registration(candidate, pool, known, born, row, source, slots, stream)
@@ -156,12 +162,22 @@ def register_again(
         return False
     if is_conflicting(candidate, known, tables.token_table):
         count_candidate(stream, POOL_CONFLICTS, row, source)
+        if candidate["birth"] and known["active"] == _LOGGED:
+            return False
+        if (
+            candidate["birth"]
+            and known["active"] == _ANNOUNCED
+            and is_same(candidate, known, tables.token_table)
+        ):
+            known["fee"], known["tick_spacing"] = candidate["fee"], candidate["tick_spacing"]
+            write_registration(candidate, pool, known, True, row, source, slots, stream)
+            return False
         block = row["block_number"] if source >= 0 else 0
         index = row["log_index"] if source >= 0 else _UNKNOWN_INDEX
         write_incomplete_at(slots, stream, pool, REASON_CONFLICT, block, index, source)
         return False
     if candidate["birth"] and not known["active"]:
-        known["active"] = 1
+        known["active"] = _ANNOUNCED
         learn(candidate, known)
         write_registration(candidate, pool, known, True, row, source, slots, stream)
         return False
@@ -187,18 +203,24 @@ def count_candidate(stream: Any, kind: int, row: Any, source: int) -> None:
 @inline
 def is_conflicting(candidate: Any, known: Any, token_table: Any) -> Any:
     """Whether the candidate contradicts what is registered: kind, tokens, or the fee or spacing it names."""
-    first, second = candidate["token0"], candidate["token1"]
-    if known["kind"] != candidate["kind"]:
-        return True
-    if known["token0"] != find(token_table, first[0], first[1], first[2]):
-        return True
-    if known["token1"] != find(token_table, second[0], second[1], second[2]):
+    if not is_same(candidate, known, token_table):
         return True
     if candidate["fee"] >= 0 and known["fee"] != NO_FEE and candidate["fee"] != known["fee"]:
         return True
     if candidate["tick_spacing"] < 0 or known["tick_spacing"] == 0:
         return False
     return known["tick_spacing"] != candidate["tick_spacing"]
+
+
+@inline
+def is_same(candidate: Any, known: Any, token_table: Any) -> Any:
+    """Whether the candidate has the kind and the tokens that are registered."""
+    first, second = candidate["token0"], candidate["token1"]
+    if known["kind"] != candidate["kind"] or known["token0"] != find(
+        token_table, first[0], first[1], first[2]
+    ):
+        return False
+    return known["token1"] == find(token_table, second[0], second[1], second[2])
 
 
 @inline

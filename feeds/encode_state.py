@@ -127,7 +127,7 @@ POOL_DTYPE = np.dtype(
         ("tick_spacing", "<i8"),
         ("state_block", "<i8"),  # state was given as of this log; -1: not given
         ("state_log_index", "<i8"),
-        ("active", "<i4"),  # an event or a birth was written
+        ("active", "<i4"),  # what was written of it: 0 nothing, 1 an event of its own, 2 only its birth
         ("padding", "<i4"),
     ]
 )

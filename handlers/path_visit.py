@@ -43,7 +43,7 @@ _SURE, _BACKRUN, _UNKNOWN_TOKEN, _NEVER_AUDITED = 1.0, 0.5, 0.5, 0.75
 @jit
 def barred_count(state: Any) -> Any:
     """How often a token or a pool has been barred so far: when it grows, what is open must be looked at again."""
-    return read(state.audit_counters, 0)["unverified"] + read(state.conduct_counters, 0)["flagged"]
+    return read(state.audit_counters, 0)["unverified"] + read(state.conduct_counters, 0)["verdicts"]
 
 
 @jit

@@ -19,7 +19,8 @@ by transaction. What else moves tokens without harm:
     overpaying V3     proves nothing; nor do amounts beyond 128 bits
 
 What is not honest: a swap's output that leaves as two transfers or as less than stated (a tax, logged or not); a
-balance that the transfers don't explain; tokens that leave a V2 pool while nobody swaps, burns or skims. A Sync of a
+balance that the transfers don't explain; tokens that leave a V2 pool while nobody swaps, burns or skims; a V3 pool born
+in the stream whose mints nobody paid, though others' transfers of the token are there: a fake. A Sync of a
 swap comes just before its Swap, so what a Sync alone shows is provisional until then: right away for who asks, taken
 back when the Swap explains it.
 
@@ -77,9 +78,11 @@ from disruptor.handlers.token_conduct_tables import (
     NOW,
     OUTS,
     REBASING,
+    SEEN,
     SHORT,
     SYNCED,
     TAXED,
+    UNPAID,
     UNSURE,
     account0,
     account1,
@@ -152,12 +155,12 @@ def _judge(state: Any, pool: Any, side: Any, moved: Any, whole: Any, moment: Any
 
 @handler(PoolRegistered, tables=_OWN)
 def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
-    """A V2 pool born in the stream owns nothing to begin with."""
-    if (event["flags"] & FLAG_BORN) != 0 and event["kind"] == KIND_UNISWAP_V2:
+    """A pool born in the stream owns nothing to begin with; a V2 pool will state what it owns."""
+    if (event["flags"] & FLAG_BORN) != 0:
         for side in range(2):
             account = account_of(state, np.int64(event["pool"]), side)
             if account["flags"] == 0:
-                account["flags"] = np.uint32(BORN | BASE)
+                account["flags"] = np.uint32(BORN | BASE if event["kind"] == KIND_UNISWAP_V2 else BORN)
                 account["epoch"] = read(state.chain, 0)["epoch"]
 
 
@@ -245,7 +248,12 @@ def on_v2_burn(state: Any, event: Any, out: Any) -> Any:
 
 @handler(UniswapV3Mint, tables=_OWN)
 def on_v3_mint(state: Any, event: Any, out: Any) -> Any:
-    """What came in was for liquidity. (A V3 `Burn` moves no tokens; `Collect` does.)"""
+    """What came in was for liquidity; nothing came into a fake. (A V3 `Burn` moves no tokens; `Collect` does.)"""
+    for side in range(2):
+        account = account_of(state, np.int64(event["pool"]), side)
+        amount = load(event["amount0"] if side == 0 else event["amount1"])
+        if not is_zero(amount) and (np.int64(account["flags"]) & (BORN | SEEN)) == BORN:
+            account["flags"] |= np.uint32(UNPAID)
     claim(state, np.int64(event["pool"]), event["transaction_index"])
 
 

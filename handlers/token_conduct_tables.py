@@ -53,10 +53,11 @@ FLAGGED_REBASING = 1 << 14
 VOTED = 1 << 15  # the flag counts against the token
 SEEN = 1 << 16  # a transfer between this pool and anybody is in the stream
 BORN = 1 << 17  # the pool's whole life is in the stream
+UNPAID = 1 << 18  # V3: a mint of this token, and no transfer of anything before it
 
 MATCHED = MATCHED_IN | MATCHED_OUT
 FLAGGED = FLAGGED_TAXED | FLAGGED_REBASING
-HISTORY = MATCHED | FLAGGED | VOTED | SEEN | BORN
+HISTORY = MATCHED | FLAGGED | VOTED | SEEN | BORN | UNPAID
 
 #: So many pools that see a token move in full outweigh one that does not.
 OUTVOTED = 4
@@ -89,8 +90,9 @@ token_conduct = Table(
     digest=False,
 )
 
-#: How often a flag was set, on an account or as a vote: while it stands still, nothing became worse.
-conduct_counters = Table("conduct_counters", {"flagged": u64}, digest=False)
+#: How often a pool or a token was flagged, or a token first matched, which can turn against pools that nobody ever
+#: paid: while it stands still, nothing became worse.
+conduct_counters = Table("conduct_counters", {"verdicts": u64}, digest=False)
 
 
 @jit
@@ -131,14 +133,23 @@ def conduct_in(state: Any, pool: Any) -> Any:
     int64 : the worst of both tokens' conduct and of this pool's own account of them
     """
     p = read(state.pools, pool)
-    here = max(_conduct_by(read(state.account0, pool)), _conduct_by(read(state.account1, pool)))
-    return max(here, conduct_of(state, p["token0"]), conduct_of(state, p["token1"]))
+    first, second = conduct_of(state, p["token0"]), conduct_of(state, p["token1"])
+    here = max(
+        _conduct_by(read(state.account0, pool), first), _conduct_by(read(state.account1, pool), second)
+    )
+    return max(here, first, second)
 
 
 @jit
-def _conduct_by(account: Any) -> Any:
-    """What one account says by itself."""
+def _conduct_by(account: Any, token: Any) -> Any:
+    """What one account says of a token whose conduct is `token`.
+
+    Liquidity that nobody paid for counts once the token is known to be in the stream, unless the pool has moved it
+    since.
+    """
     flags = np.int64(account["flags"])
+    if token == CLEAN and (flags & (UNPAID | SEEN)) == UNPAID:
+        return REBASING
     if (flags & FLAGGED) != 0:
         return TAXED if (flags & FLAGGED_TAXED) != 0 else REBASING
     return CLEAN if (flags & MATCHED) != 0 else UNKNOWN

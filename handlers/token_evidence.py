@@ -54,6 +54,7 @@ def agree(state: Any, pool: Any, side: Any, matched: Any, sequence: Any) -> None
     if (flags & (matched | FLAGGED)) != 0:
         return
     account["flags"] = np.uint32(flags | matched)
+    row(state.conduct_counters, 0)["verdicts"] += np.uint64(1)
     t = token_of(state, pool, side)
     t["in_full"] += np.uint32((flags & MATCHED) != 0)
     t["matched_in"] += np.uint32(matched == MATCHED_IN)
@@ -74,7 +75,7 @@ def disagree(state: Any, pool: Any, side: Any, kind: Any, sequence: Any) -> None
     if (flags & FLAGGED) != 0:
         return
     account["flags"] = np.uint32(flags | (FLAGGED_TAXED if kind == TAXED else FLAGGED_REBASING))
-    row(state.conduct_counters, 0)["flagged"] += np.uint64(1)
+    row(state.conduct_counters, 0)["verdicts"] += np.uint64(1)
     if (flags & MATCHED) == MATCHED:
         token_of(state, pool, side)["in_full"] -= np.uint32(1)
     if ((flags | np.int64(account_of(state, pool, 1 - side)["flags"])) & MATCHED) != 0:
@@ -105,7 +106,7 @@ def _vote(state: Any, pool: Any, side: Any, sequence: Any) -> None:
     account, t = account_of(state, pool, side), token_of(state, pool, side)
     flags = np.int64(account["flags"])
     account["flags"] = np.uint32(flags | VOTED)
-    row(state.conduct_counters, 0)["flagged"] += np.uint64(1)
+    row(state.conduct_counters, 0)["verdicts"] += np.uint64(1)
     t["taxed"] += np.uint32((flags & FLAGGED_TAXED) != 0)
     t["rebasing"] += np.uint32((flags & FLAGGED_REBASING) != 0)
     if t["first_mismatch"] == 0:

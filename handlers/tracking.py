@@ -155,9 +155,12 @@ def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
     if not claim_id(state.pool_directory, pool):
         return
     p = row(state.pools, pool)
+    born = (event["flags"] & FLAG_BORN) != 0
     if p["kind"] == 0:
         _enter(state, event)
-    if (event["flags"] & FLAG_BORN) != 0:
+    elif born:
+        _correct(state, event)
+    if born:
         p["epoch"] = _epoch(state)
         p["flags"] |= RESERVES_KNOWN if p["kind"] == KIND_UNISWAP_V2 else TICKS_KNOWN
 
@@ -187,6 +190,16 @@ def _enter(state: Any, event: Any) -> None:
     p["next_in_pair"] = pair["first_pool"]
     pair["first_pool"] = pool + np.uint32(1)
     pair["pool_count"] += np.uint32(1)
+
+
+@jit
+def _correct(state: Any, event: Any) -> None:
+    """A birth tells anew what an earlier announcement may have got wrong."""
+    pool = event["pool"]
+    row(state.pools, pool)["fee"] = event["fee"]
+    d = row(state.pool_directory, pool)
+    assign(d["factory"], event["factory"])
+    d["tick_spacing"] = event["tick_spacing"]
 
 
 @handler(PoolIncomplete, tables=[pools, chain, market])
