@@ -115,3 +115,20 @@ def test_creation_logs_beside_the_stream_register_without_birth():
         m.FLAG_HASH_UNKNOWN | m.FLAG_TIME_UNKNOWN
     ] * 2
     assert len(written) == 4 and encoder.counts["logs"] == 0
+
+
+def test_what_contradicts_a_pool_that_has_logged_is_a_lie():
+    lie = pair_created(1, 2, tokens=(TOKEN_A, FACTORY))
+    slots, encoder = run([pair_created(1, 0), sync(1, 1), lie])
+    assert len(only(slots, "PoolRegistered")) == 1 and not only(slots, "PoolIncomplete")
+    assert encoder.warnings == {"pool_conflicts": 1}
+
+
+def test_of_two_announcements_of_a_pool_that_has_not_logged_the_later_names_the_fee():
+    slots, encoder = run([pool_created(1, 0, fee=3000, spacing=60), pool_created(1, 1)])
+    told = [
+        (s["pool"], s["fee"], s["tick_spacing"], s["flags"] & m.FLAG_BORN)
+        for s in only(slots, "PoolRegistered")
+    ]
+    assert told == [(0, 3000, 60, m.FLAG_BORN), (0, 500, 10, m.FLAG_BORN)]
+    assert not only(slots, "PoolIncomplete") and encoder.warnings == {"pool_conflicts": 1}

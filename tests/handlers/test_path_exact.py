@@ -5,8 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.cycle_book import Cycle, CycleBook, made_cycle, told
+from tests.support.pool_book import Pair
+from tests.support.uniswap_oracle import Pool, sqrt_ratio_at_tick
 
 KINDS = ["22", "23", "32", "33", "222", "232", "333", "2222", "2323", "3333"]
 
@@ -40,3 +44,100 @@ def test_profit_is_exact_and_within_the_bound_of_the_best(kinds: str, seed: int,
         for cycle, answer in zip(cycles, CycleBook(cycles).solve(), strict=True):
             paying += check(cycle, answer, rng)
     assert paying > (0 if lane == "nojit" else 3)
+
+
+@pytest.mark.parametrize("kinds", ["22", "32", "233", "2323"])
+def test_going_backward_is_going_forward_through_the_mirrored_cycle(kinds: str, seed: int, lane: str) -> None:
+    rng = random.Random(f"{seed} {kinds}")
+    cycles = [made_cycle(rng, kinds, 10**9) for _ in range(2 if lane == "nojit" else 8)]
+    mirrored = [Cycle(*map(list, zip(*cycle.hops(False), strict=True))) for cycle in cycles]
+    for one, other in zip(CycleBook(cycles).solve(forward=0), CycleBook(mirrored).solve(), strict=True):
+        assert told(one, len(kinds)) == told(other, len(kinds))
+
+
+@pytest.mark.parametrize("kinds", ["23", "33", "323"])
+def test_no_cycle_that_pays_fails_the_screen(kinds: str, seed: int, lane: str) -> None:
+    """Solved although the screen refuses, both ways: nothing is found."""
+    rng = random.Random(f"{seed} {kinds}")
+    cycles = [made_cycle(rng, kinds, 10**6, edge=0.01) for _ in range(3 if lane == "nojit" else 40)]
+    book, refused = CycleBook(cycles), 0
+    for forward in (0, 1):
+        for answer in book.solve(forward=forward):
+            if answer["screen"] <= 1:
+                refused += 1
+                assert told(answer, len(kinds))[0] == 0
+            elif answer["better"] != forward:
+                assert told(answer, len(kinds))[0] == 0
+    assert refused > 0 or lane == "nojit"
+
+
+def island(price_tick: int, lower: int, upper: int, liquidity: int) -> Pool:
+    pool = Pool(3000, 60)
+    pool.initialize(sqrt_ratio_at_tick(price_tick), 0)
+    pool.change_range(lower, upper, liquidity, 0)
+    return pool
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("liquidity", [10**4, 10**9, 10**22])
+def test_where_liquidity_ends_before_it_stops_to_pay_nearly_all_of_it_is_taken(
+    first: bool, liquidity: int
+) -> None:
+    pool = island(0, -120, 120, liquidity)
+    pair = Pair([liquidity * 100, liquidity * 130], 3000)
+    hops = [(pool, True), (pair, True)] if first else [(pair, True), (pool, True)]
+    cycle = Cycle(*map(list, zip(*hops, strict=True)))
+    amount_in, amount_out, outs = told(CycleBook([cycle]).solve()[0], 2)
+    assert cycle.outs(amount_in) == outs
+    low, high = 1, liquidity
+    while high - low > 1:  # the largest input that is taken
+        middle = (low + high) // 2
+        low, high = (middle, high) if cycle.outs(middle) or middle < 20 else (low, middle)
+    assert cycle.outs(high) is None
+    assert cycle.profit(low) - (amount_out - amount_in) <= max(3, cycle.profit(low) // 1000)
+
+
+def test_a_gap_between_ranges_is_crossed_where_it_pays() -> None:
+    pool = island(0, -60, 60, 10**18)
+    pool.change_range(-600, -300, 10**18, 0)
+    cycle = Cycle([pool, Pair([10**20, 12 * 10**19], 3000)], [True, True])
+    answer = CycleBook([cycle]).solve()[0]
+    amount_in, amount_out, _ = told(answer, 2)
+    best = max(cycle.profit(amount_in + step) for step in range(-3000, 3000, 7))
+    assert amount_out - amount_in >= best - cycle.bound(amount_in) > 0
+    assert pool.swap(True, amount_in, 2**40).tick < -300
+
+
+def test_a_pair_is_not_paid_more_than_it_can_hold() -> None:
+    full = Pair([2**112 - 1000, 2**111], 0)
+    cycle = Cycle([full, Pair([2**50, 2**60], 0)], [True, True])
+    amount_in, amount_out, _ = told(CycleBook([cycle]).solve()[0], 2)
+    assert 900 < amount_in <= 999 and amount_out > amount_in
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000, 10**6, 10**9, 10**15])
+def test_no_more_is_put_in_than_is_allowed(limit: int, seed: int) -> None:
+    rng = random.Random(seed)
+    cycles = [Cycle([Pair([10**9, 10**9], 3000), Pair([10**9, 2 * 10**9], 3000)], [True, True])]
+    cycles += [made_cycle(rng, "233", 10**9) for _ in range(3)]
+    for cycle, answer in zip(cycles, CycleBook(cycles).solve(max_amount_in=limit), strict=True):
+        amount_in, amount_out, _ = told(answer, len(cycle.pools))
+        assert amount_in <= limit
+        best = max(cycle.profit(amount) for amount in range(max(1, limit - 50), limit + 1))
+        if amount_in and limit < answer["guess"] + 50:
+            assert amount_out - amount_in >= best - cycle.bound(limit)
+
+
+@given(st.integers(1, 40_000), st.integers(0, 3), st.integers(3, 11))
+def test_of_a_loan_the_net_is_within_the_bound_of_the_best(loan: int, kinds: int, digits: int) -> None:
+    def net(amount: int) -> int:
+        return cycle.profit(amount) - -(-amount * loan // 10**6)
+
+    rng = random.Random(f"{loan} {kinds} {digits}")
+    cycle = made_cycle(rng, KINDS[kinds], 10**digits, edge=0.3)
+    answer = CycleBook([cycle]).solve(loan_millionths=loan)[0]
+    amount_in, _, outs = told(answer, len(cycle.pools))
+    if amount_in:
+        assert cycle.outs(amount_in) == outs and net(amount_in) > 0
+    best = max(map(net, inputs_to_try(rng, float(answer["guess"]), amount_in)))
+    assert best - (net(amount_in) if amount_in else 0) <= cycle.bound(amount_in)

@@ -307,7 +307,7 @@ WORDS = {
         "Swap": ("amount0_in", "amount1_in", "amount0_out", "amount1_out", "flags"),
         "Mint": ("amount0", "amount1"),
     },
-    "uniswap_v3": {"Swap": ("amount0", "amount1")},
+    "uniswap_v3": {"Swap": ("amount0", "amount1"), "Mint": ("amount0", "amount1")},
 }
 
 
@@ -494,6 +494,33 @@ def test_a_v3_pool_is_counted_by_transaction() -> None:
     assert hand.logs(("Swap", 10, -6)) == (BOTH, UNKNOWN)
     hand.logs((0, 3))
     assert hand.logs((1, -5), (0, 10), ("Swap", 10, -5)) == (BOTH, CLEAN)
+
+
+@pytest.mark.parametrize(
+    ("born", "logs", "verdict"),
+    [
+        (True, (("Mint", 100, 0),), REBASING),
+        (True, (("Mint", 0, 100),), REBASING),
+        (True, (("Mint", 0, 0),), UNKNOWN),
+        (True, ((0, 100), ("Mint", 100, 0)), UNKNOWN),
+        (False, (("Mint", 100, 100),), UNKNOWN),
+    ],
+)
+def test_a_v3_pool_whose_first_liquidity_nobody_paid_is_a_fake(
+    born: bool, logs: tuple[Any, ...], verdict: int
+) -> None:
+    hand = Hand(Pool3, born=born)
+    assert hand.logs(*logs) == (BOTH, verdict)
+    assert hand.logs((0, 7), (1, 7)) == (BOTH, UNKNOWN)  # somebody moved them after all
+
+
+def test_what_turns_against_a_pool_is_counted() -> None:
+    hand = Hand()
+    hand.logs(*OPEN)
+    counter = hand.processor.state.rows("conduct_counters")
+    before = int(counter[0]["verdicts"])
+    hand.logs((0, 10), (1, -4), ("Sync", 110, 96), ("Swap", 10, 0, 0, 5))
+    assert counter[0]["verdicts"] > before
 
 
 def test_strangers_tokens_and_unregistered_pools_are_nobodys_business() -> None:

@@ -172,3 +172,21 @@ def test_the_hot_row_follows_the_price_net_of_the_fee(engine):
     assert line["last_price"] == 2.25
     assert (line["bid"], line["ask"]) == pytest.approx((2.25 * 0.9995, 2.25 / 0.9995), rel=1e-15)
     assert int(line["sequence"]) == len(life.events) - 1
+
+
+def test_a_birth_corrects_what_an_earlier_announcement_said(engine) -> None:
+    one = engine()
+    fields = {
+        "pool": 0,
+        "kind": m.KIND_UNISWAP_V3,
+        "address": bytes([1] * 20),
+        "token1": 1,
+        "flags": m.FLAG_BORN,
+    }
+    addresses = {"token0_address": bytes([91] * 20), "token1_address": bytes([92] * 20)}
+    for fee, spacing, factory in ((500, 10, 3), (3000, 60, 4)):
+        said = {"fee": fee, "tick_spacing": spacing, "factory": bytes([factory] * 20)}
+        one.feed([(m.PoolRegistered, {**fields, **addresses, **said})])
+    (pool,) = one.pools()
+    assert (pool["fee"], pool["tick_spacing"], pool["factory"]) == (3000, 60, "0x" + "04" * 20)
+    assert one.processor.state.rows("pairs")[0]["pool_count"] == 1
