@@ -10,12 +10,13 @@ import numpy as np
 from disruptor.feeds.encode_state import Array
 from disruptor.handlers.messages import (
     FLAG_FEES_GIVEN,
+    FLAG_REFUTED,
     FLAG_TIME_UNKNOWN,
     UniswapV2State,
     UniswapV3State,
     UniswapV3TickState,
 )
-from disruptor.message import FieldType, MessageType
+from disruptor.message import FieldType, MessageType, header_dtype
 
 
 def _limbs(value: int, count: int) -> list[int]:
@@ -43,9 +44,10 @@ def state_slots(state: Any, pool: int) -> Array:
 
     Fees count as given only all together (`V3State.fees_given`): a part of them would make wrong sums of the rest.
     """
+    refuted = FLAG_REFUTED if state.refuted else 0
     if hasattr(state, "reserve0"):
         payload = {"pool": pool, "reserve0": state.reserve0, "reserve1": state.reserve1}
-        return message_slots(UniswapV2State, [payload])
+        return _flagged(message_slots(UniswapV2State, [payload]), refuted)
     names = [name for name in UniswapV3State.fields if name not in ("pool", "ticks_complete")]
     main = {name: getattr(state, name) for name in names}
     main |= {"pool": pool, "ticks_complete": int(state.ticks_complete)}
@@ -53,7 +55,12 @@ def state_slots(state: Any, pool: int) -> Array:
     for tick in sorted(state.ticks, key=lambda tick: int(tick.tick)):
         fields = [name for name in UniswapV3TickState.fields if name != "pool"]
         ticks.append({"pool": pool} | {name: getattr(tick, name) for name in fields})
-    slots = message_slots(UniswapV3State, [main])
-    if state.fees_given:
-        slots.reshape(-1).view(UniswapV3State.slot_dtype())["flags"] |= FLAG_FEES_GIVEN
+    slots = _flagged(
+        message_slots(UniswapV3State, [main]), refuted | (FLAG_FEES_GIVEN if state.fees_given else 0)
+    )
     return np.concatenate([slots, message_slots(UniswapV3TickState, ticks)])
+
+
+def _flagged(slots: Array, flags: int) -> Array:
+    slots.reshape(-1).view(header_dtype(slots.shape[1]))["flags"] |= flags
+    return slots

@@ -45,12 +45,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class V2State:
-    """Reserves right after log `log_index` of `block`."""
+    """Reserves right after log `log_index` of `block`; `refuted`: some swap before did not match the pool."""
 
     block: int
     log_index: int
     reserve0: int
     reserve1: int
+    refuted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class V3State:
 
     ticks_complete : all initialized ticks were given
     fees_given : and so was all that fees to come are added to; else the fee fields are 0 and mean nothing
+    refuted : some swap before did not match the pool
     """
 
     block: int
@@ -85,6 +87,7 @@ class V3State:
     ticks: tuple[TickState, ...]
     ticks_complete: bool
     fees_given: bool = False
+    refuted: bool = False
 
 
 def snake_keys(record: Record) -> Record:
@@ -146,7 +149,9 @@ def find_state(record: Record) -> Record | None:
     if nested:
         if not isinstance(nested, dict):
             raise ValueError("state: expected an object")
-        places = {name: record[name] for name in ("block", "log_index", "complete") if name in record}
+        places = {
+            name: record[name] for name in ("block", "log_index", "complete", "verified") if name in record
+        }
         return places | snake_keys(nested)
     given = any(record.get(name) not in (None, "") for name in ("reserve0", "reserve1", "sqrt_price_x96"))
     return record if given else None
@@ -165,7 +170,11 @@ def parse_v2_state(state: Record) -> V2State:
     """Reserves as of a block. ValueError says what is wrong."""
     block, log_index = _place(state)
     reserves = [_needed(state, name, 0, _U112) for name in ("reserve0", "reserve1")]
-    return V2State(block, log_index, reserves[0], reserves[1])
+    return V2State(block, log_index, reserves[0], reserves[1], _is_refuted(state))
+
+
+def _is_refuted(state: Record) -> bool:
+    return str(state.get("verified", True)).lower() == "false"
 
 
 def parse_v3_state(state: Record, tick_spacing: int | None) -> V3State | None:
@@ -200,6 +209,7 @@ def parse_v3_state(state: Record, tick_spacing: int | None) -> V3State | None:
         ticks,
         complete,
         fees_given and all(state.get(name) not in (None, "") for name in _FEE_FIELDS),
+        _is_refuted(state),
     )
 
 

@@ -40,9 +40,12 @@ FLAG_AMOUNT_OVERFLOW = 16  # an amount did not fit its field; the field holds th
 FLAG_WITH_STATE = 32  # PoolRegistered: a state message for this pool follows
 FLAG_BORN = 64  # PoolRegistered: the creation log is in the stream, so state is known from birth
 FLAG_FEES_GIVEN = 128  # UniswapV3State: fee growth and protocol fees were given, also outside of each tick
+FLAG_REFUTED = 4096  # UniswapV2State, UniswapV3State: an earlier run saw a swap that contradicts the pool
 # Header flags of outputs.
 FLAG_NET = 256  # DeFiSwapEvent: two inputs or two outputs, netted per token
-FLAG_GROSS = 512  # ArbitrageOpportunity: the cost of gas is not known in the profit's token, so it is not counted
+FLAG_GROSS = (
+    512  # ArbitrageOpportunity: the cost of gas is not known in the profit's token, so it is not counted
+)
 FLAG_OPENING = 1024  # ArbitrageOpportunity: this cycle was not open at the boundary before
 FLAG_TOKEN_UNKNOWN = 2048  # ArbitrageOpportunity: some token has not yet been seen to move in full both ways
 

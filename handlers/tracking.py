@@ -32,6 +32,7 @@ from disruptor.handlers.messages import (
     FLAG_AMOUNT_OVERFLOW,
     FLAG_BORN,
     FLAG_FEES_GIVEN,
+    FLAG_REFUTED,
     KIND_UNISWAP_V2,
     KIND_UNISWAP_V3,
     NO_ID,
@@ -60,6 +61,7 @@ from disruptor.handlers.pools import (
     PRICE_KNOWN,
     RESERVES_KNOWN,
     TICKS_KNOWN,
+    UNVERIFIED,
     chain,
     market,
     pairs,
@@ -216,6 +218,12 @@ def on_pool_incomplete(state: Any, event: Any, out: Any) -> Any:
 def on_v2_state(state: Any, event: Any, out: Any) -> Any:
     """Reserves given with the pools file."""
     _set_reserves(state, event)
+    row(state.pools, event["pool"])["flags"] |= _refuted(event)
+
+
+@jit
+def _refuted(event: Any) -> Any:
+    return np.uint32(UNVERIFIED) if (event["flags"] & FLAG_REFUTED) != 0 else np.uint32(0)
 
 
 @handler(UniswapV2Sync, tables=[pools, market, v2_before, audit_stream])
@@ -254,6 +262,7 @@ def on_v3_state(state: Any, event: Any, out: Any) -> Any:
     p["fee_protocol"] = event["fee_protocol"]
     p["epoch"] = _epoch(state)
     p["flags"] = np.uint32(PRICE_KNOWN | TICKS_KNOWN if event["ticks_complete"] != 0 else PRICE_KNOWN)
+    p["flags"] |= _refuted(event)
     if (event["flags"] & FLAG_FEES_GIVEN) != 0:
         p["flags"] |= np.uint32(FEES_KNOWN)
         give_fees(state, event)

@@ -48,11 +48,7 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
             "verified": not row["flags"] & UNVERIFIED,
         }
         if not line["verified"]:
-            failure = state.rows("audit_failures")[pool]
-            line["unverified_at"] = {
-                "block": int(failure["block_number"]),
-                "log_index": int(failure["log_index"]),
-            }
+            line["unverified_at"] = _place(state.rows("audit_failures")[pool])
         if row["kind"] == KIND_UNISWAP_V2:
             line |= {"reserve0": _integer(row["reserve0"]), "reserve1": _integer(row["reserve1"])}
         else:
@@ -68,6 +64,13 @@ def pool_lines(state: State) -> Iterator[dict[str, Any]]:
             if line["complete"]:
                 line["ticks"] = _tick_map(own)
         yield line
+
+
+def _place(failure: Any) -> dict[str, int] | None:
+    """Where the first swap is that did not match; None if it was in an earlier run."""
+    if failure["block_number"] == 0:
+        return None
+    return {"block": int(failure["block_number"]), "log_index": int(failure["log_index"])}
 
 
 def _fees(fees: Any, *, known: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from disruptor.errors import InputError
 from tests.harness import EXAMPLE, Row, replay, write_lines
 from tests.model import place, read_lines
 from tests.support.streams import read_lines as packed_lines
-from tests.support.streams import stream_path
+from tests.support.streams import stream_path, unpack
 
 QUIET = ("arbitrage.enabled=false", "normalised_swaps=false")
 V2 = {"pool", "kind", "token0", "token1", "fee", "factory", "block", "complete", "reserve0", "reserve1"}
@@ -77,6 +77,23 @@ def test_fees_that_were_not_given_in_full_stay_unknown(tmp_path: Path) -> None:
     for line in found.pools.values():
         assert line["complete"] and line["verified"] and line["fee_growth_outside_x128"] is None
         assert line["fee_growth_global0_x128"] is line["protocol_fees0"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+def test_a_pool_that_a_swap_refuted_stays_barred_in_the_next_run(tmp_path: Path) -> None:
+    folder = unpack("adversarial", tmp_path)
+    logs, half = folder / "logs.jsonl", 270
+    whole = replay(logs, *QUIET, keep=False, pools=(str(folder / "pools.jsonl"),)).pools
+    first = replay(logs, *QUIET, keep=False, pools=(str(folder / "pools.jsonl"),), to_block=half).pools
+    pools = write_lines(tmp_path / "given.jsonl", first.values())
+    found = replay(logs, *QUIET, keep=False, pools=(str(pools),)).pools
+    refuted = {pool for pool, line in first.items() if not line["verified"]}
+    assert {first[pool]["kind"] for pool in refuted} == {"uniswap_v2", "uniswap_v3"}
+    for pool, line in found.items():
+        assert line["verified"] == whole[pool]["verified"]
+        if not line["verified"]:
+            assert line["unverified_at"] == (None if pool in refuted else whole[pool]["unverified_at"])
 
 
 @pytest.mark.slow
