@@ -126,24 +126,23 @@ def _fill(state: Any, columns: Any) -> Any:
     while seats <= SEATS - CHUNK:
         if columns["chunk"] != 0:
             part = read(state.path_chunks, columns["chunk"] - _ONE)
-            count = np.int64(CHUNK)
         elif cursor["first_marked"] != 0:
             pool = cursor["first_marked"] - _ONE
             part = read(state.path_lists, pool)
-            count = np.int64(part["count"])
             cursor["first_marked"] = read(state.path_heads, pool)["next_marked"]
         else:
             break
         columns["chunk"] = part["chunk"]
-        seats = _seat(state, columns, seats, part["entries"], count)
-        walked += count
+        seats = _seat(state, columns, seats, part)
+        walked += np.int64(part["count"])
     return seats, walked
 
 
 @jit
-def _seat(state: Any, columns: Any, seats: Any, entries: Any, count: Any) -> Any:
-    """Give those of the entries whose turn it is a seat each, newest first; seats taken now."""
+def _seat(state: Any, columns: Any, seats: Any, part: Any) -> Any:
+    """Give those of a list's part whose turn it is a seat each, newest first; seats taken now."""
     turn = read(state.path_cursor, 0)["boundary"] + np.uint64(1)
+    entries, count = part["entries"], np.int64(part["count"])
     for k in range(count):
         at = entries[count - 1 - k]
         path = row(state.paths, at)

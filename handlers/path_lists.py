@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import assign, claim_id, read, row
+from disruptor.access import assign, claim_id, meta_of, read, row
 from disruptor.handlers.path_search import hop_pool
 from disruptor.handlers.path_tables import MAX_HOPS
 from disruptor.jit import jit
@@ -29,27 +29,15 @@ CHUNK = 14
 _ENTRIES = FieldType(f"u32[{CHUNK}]", "<u4", CHUNK, 4)
 _ONE = np.uint32(1)
 
-path_lists = Table(
-    "path_lists",
-    {
-        "entries": _ENTRIES,
-        "count": u32,
-        "chunk": u32,  # first chunk + 1, 0 none
-    },
-    key="pools",
-    digest=False,
-)
+#: One layout for both, so that a kernel reads a list from either.
+_PART = {
+    "entries": _ENTRIES,
+    "count": u32,
+    "chunk": u32,  # next chunk + 1, 0 none
+}
 
-path_chunks = Table(
-    "path_chunks",
-    {
-        "entries": _ENTRIES,
-        "count": u32,  # of row 0: chunks in use; all entries of a chunk are
-        "chunk": u32,  # next chunk + 1, 0 none
-    },
-    key="path_chunks",
-    digest=False,
-)
+path_lists = Table("path_lists", _PART, key="pools", digest=False)
+path_chunks = Table("path_chunks", _PART, key="path_chunks", digest=False)
 
 
 def chunk_capacity(paths: int) -> int:
@@ -75,13 +63,12 @@ def _append(state: Any, pool: Any, path: Any) -> None:
     """Enter a path into a pool's list; a full list is emptied into a chunk before."""
     own = row(state.path_lists, pool)
     if own["count"] == CHUNK:
-        used = row(state.path_chunks, 0)["count"]
-        if not claim_id(state.path_chunks, used):
+        free = meta_of(state.path_chunks)["high"]
+        if not claim_id(state.path_chunks, free):
             return
-        row(state.path_chunks, 0)["count"] = used + _ONE
-        chunk = row(state.path_chunks, used)
+        chunk = row(state.path_chunks, free)
         assign(chunk["entries"], own["entries"])
-        chunk["chunk"], own["chunk"] = own["chunk"], used + _ONE
-        own["count"] = np.uint32(0)
+        chunk["count"], own["count"] = own["count"], np.uint32(0)
+        chunk["chunk"], own["chunk"] = own["chunk"], np.uint32(free) + _ONE
     own["entries"][own["count"]] = path
     own["count"] += _ONE

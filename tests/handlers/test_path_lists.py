@@ -27,7 +27,7 @@ def enter(tables, first, end):  # type: ignore[no-untyped-def]
 
 def listed(state: State, pool: int) -> list[int]:
     """A pool's paths as the screen reads them: its own row, then its chunks, each from the end."""
-    own, chunks = state.rows("path_lists")[pool], state.rows("path_chunks")
+    own, chunks = state.arrays["path_lists"].rows[pool], state.rows("path_chunks")
     found = own["entries"][: own["count"]][::-1].tolist()
     at = own["chunk"]
     while at:
@@ -72,5 +72,5 @@ def test_chunks_suffice_when_all_paths_share_four_pools() -> None:
     enter(tables, 0, PATHS)
     assert listed(state, 3) == list(range(PATHS))[::-1]
     assert not fault.any()
-    used = int(state.arrays["path_chunks"].rows[0]["count"])
+    used = int(state.arrays["path_chunks"].meta[0]["high"])
     assert used == 4 * (PATHS // CHUNK - 1) < chunk_capacity(PATHS)
