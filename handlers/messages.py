@@ -43,9 +43,7 @@ FLAG_FEES_GIVEN = 128  # UniswapV3State: fee growth and protocol fees were given
 FLAG_REFUTED = 4096  # UniswapV2State, UniswapV3State: an earlier run saw a swap that contradicts the pool
 # Header flags of outputs.
 FLAG_NET = 256  # DeFiSwapEvent: two inputs or two outputs, netted per token
-FLAG_GROSS = (
-    512  # ArbitrageOpportunity: the cost of gas is not known in the profit's token, so it is not counted
-)
+FLAG_GROSS = 512  # ArbitrageOpportunity: gas is not counted: its cost is not known in the profit's token
 FLAG_OPENING = 1024  # ArbitrageOpportunity: this cycle was not open at the boundary before
 FLAG_TOKEN_UNKNOWN = 2048  # ArbitrageOpportunity: some token has not yet been seen to move in full both ways
 
