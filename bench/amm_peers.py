@@ -1,6 +1,6 @@
 """Peers of the V3 swap in `bench/amm_latency.py`: degenbot's Python, and Uniswap's bytecode executed in pyrevm.
 
-Both are optional: `pip install 'disruptor-defi[bench-peers]'`. They are imported only here and only when asked for, and
+Both are optional: `pip install '.[bench-peers]'`. They are imported only here and only when asked for, and
 who is missing is named with the way to get it. The EVM needs the contracts too: a folder of node modules with the
 packages that `tests/tools/contracts.py` lists, and `node`. No bytecode is kept in this repository.
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any, NamedTuple, Protocol
 
-INSTALL = "pip install 'disruptor-defi[bench-peers]'"
+INSTALL = "pip install '.[bench-peers]'"
 LOWEST_LIMIT, HIGHEST_LIMIT = 4295128740, 1461446703485210103287273052203988822378723970341
 PLENTY, SENDER = 2**200, "0x" + 20 * "11"
 CORE = "@uniswap/v3-core"
