@@ -124,7 +124,9 @@ class Pyrevm:
             token = workshop.ours("Token.sol")["Token"]
             factory, pool = (self._v3(workshop, name) for name in ("Factory", "Pool"))
         except (OSError, SubprocessError) as error:
-            raise Missing(f"{error}: needs node and the packages in tests/tools/contracts.py") from error
+            raise Missing(
+                f"no contracts from {modules}: needs node and the packages in tests/tools/contracts.py"
+            ) from error
         self.evm = pyrevm.EVM()
         self.swapper = self._create(self.contract)
         first, second = (self._create(token, name, 18) for name in ("A", "B"))

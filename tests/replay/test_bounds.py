@@ -135,6 +135,7 @@ def test_outputs_within_bounds_are_the_slice_of_all(first, last):
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_bounds_in_sequences_are_inclusive():
     whole = example()
     sequences = sorted({row["sequence"] for row in whole.sink.rows})

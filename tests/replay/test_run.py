@@ -65,6 +65,7 @@ def test_rows_name_the_block_transaction_and_log_that_caused_them(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_every_swap_of_the_recorded_stream_names_its_log(lane: str) -> None:
     last = 70 if lane == "nojit" else 744
     topics = {topic for (_, topic), (name, _, _) in TOPICS.items() if name == "Swap"}
