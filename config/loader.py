@@ -48,7 +48,7 @@ def profile_names() -> list[str]:
     """The profiles that ship with the package.
 
     >>> profile_names()
-    ['replay', 'scan']
+    ['quote', 'replay', 'scan']
     """
     return sorted(path.stem for path in _PROFILES.glob("*.yaml"))
 

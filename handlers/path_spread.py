@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from disruptor.handlers.fixed_point import divide
 
 from disruptor.access import read
+from disruptor.handlers.fixed_point import divide
 from disruptor.handlers.messages import KIND_UNISWAP_V2
 from disruptor.handlers.path_search import hop_of
 from disruptor.handlers.wide import bit_length, is_zero, load, low64, mul, u256
