@@ -58,12 +58,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In the lane without a compiler, skip what only it can show and what is too slow without it."""
-    if LANE != "nojit":
+    left_out = {
+        "nojit": ("compiled", "needs the JIT, which this lane turns off"),
+        "bounds": ("own_loop", "compiles a loop for itself; the lane with the plain JIT runs it"),
+    }
+    if LANE not in left_out:
         return
-    skip = pytest.mark.skip(reason="needs the JIT, which this lane turns off")
+    mark, reason = left_out[LANE]
     for item in items:
-        if item.get_closest_marker("compiled"):
-            item.add_marker(skip)
+        if item.get_closest_marker(mark):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,7 @@ def replay(out: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.compiled
+@pytest.mark.own_loop
 def test_first_handler_reports_what_a_plain_count_gives(tmp_path: Path) -> None:
     expected = milestones()
     assert len(expected) > 10

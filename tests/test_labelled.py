@@ -175,6 +175,7 @@ def open_before(block: Block, pools: list[dict[str, Any]], token: str, folder: P
 
 @pytest.mark.slow
 @pytest.mark.compiled
+@pytest.mark.own_loop
 def test_every_labelled_path_whose_state_is_determined_is_open_before(data_dir: Path, tmp_path: Path) -> None:
     folder = data_dir / "mainnet"
     with (folder / "blocks" / "pools.csv").open() as file:

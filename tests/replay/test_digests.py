@@ -87,6 +87,7 @@ def test_settings_that_are_not_semantic_change_nothing(sets: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.compiled
+@pytest.mark.own_loop
 def test_bounds_checking_changes_nothing() -> None:
     found = replay(EXAMPLE, "enable_bounds_checking=true", keep=False, to_block=CUT, blocks=(str(BLOCKS),))
     assert found.digests == expected()
