@@ -35,10 +35,7 @@ from disruptor.handlers.messages import (
     BOUNDARY_LOG,
     BOUNDARY_TRANSACTION,
     NO_ID,
-    ArbitrageOpportunity,
-    ArbitragePath,
     BlockEnd,
-    OpportunityClosed,
     PoolIncomplete,
     PoolRegistered,
     TransactionEnd,
@@ -338,7 +335,3 @@ def opportunity_handlers(evaluate: str) -> tuple[Handler, ...]:
         "log": (evaluate_v2_sync, evaluate_v3_swap, evaluate_v3_mint, evaluate_v3_burn, evaluate_block),
     }
     return (*MARKS, *at[evaluate])
-
-
-#: What these handlers emit; named here so that the loop knows their types.
-EMITTED = (ArbitrageOpportunity, ArbitragePath, OpportunityClosed)
