@@ -42,6 +42,7 @@ from disruptor.jit import jit
 
 ONE = np.uint64(1)
 _TOP = np.uint64(2**64 - 1)
+_ONES = U128(2**128 - 1)
 _POWER52 = np.uint64(2**52)
 _ZERO128, _ZERO256 = U128(0), U256(0)
 _POWER116 = U128(2**116)
@@ -94,6 +95,24 @@ def _three_by_two(high128: U128, word: np.uint64, divisor: U128, v: np.uint64) -
         seldom()
         quotient, rest = add(quotient, ONE), sub(rest, divisor)
     return quotient, rest
+
+
+@jit
+def inverse(divisor: U128) -> U256:
+    """(2^256 - 1) / divisor, rounded down: three words of quotient, a third less work than `divide_by_128`.
+
+    The caller promises divisor >= 2^64.
+    """
+    always_inlined()
+    shift = (128 - bit_length(divisor)) & 63
+    scaled = shift_in(divisor, _ZERO128, shift)
+    v = reciprocal(scaled)
+    # Of the five words of the dividend, shifted as the divisor is, all but the first and the last are ones.
+    first, last = low64(_ONES >> (128 - shift)), low64(_ONES << shift)
+    upper, rest = _three_by_two(pair(first, _TOP), _TOP, scaled, v)
+    middle, rest = _three_by_two(rest, _TOP, scaled, v)
+    lower, _rest = _three_by_two(rest, last, scaled, v)
+    return pair(widen(upper), pair(middle, lower))
 
 
 @jit

@@ -28,18 +28,16 @@ from disruptor.handlers.wide import (
     mul_wide,
     narrow,
     negate,
-    pair,
     sub,
     u256,
     widen,
 )
-from disruptor.handlers.word_math import OVERFLOW, UNDERFLOW
 from disruptor.jit import jit
-from disruptor.status import OK
+from disruptor.status import OK as OK
 
-__all__ = ["OK", "OVERFLOW", "UNDERFLOW"]
-
-#: Status of arithmetic beside `OVERFLOW` and `UNDERFLOW`: the divisor is 0.
+#: Statuses of arithmetic: the exact result is above, or below, what the result's type can hold; the divisor is 0.
+OVERFLOW = 100
+UNDERFLOW = 101
 DIVISION_BY_ZERO = 102
 
 _ZERO, _ONE = U256(0), U256(1)
@@ -170,21 +168,6 @@ def _divide_below(upper: U256, lower: U256, d: U256) -> tuple[U256, U256]:
         quotient, remainder = divide_by_128(narrow(upper), lower, narrow(d))
         return quotient, widen(remainder)
     return divide_by_256(upper, lower, d)
-
-
-@jit
-def divide512(n: U512, d: U256) -> tuple[int, U512, U256]:
-    """n / d for a dividend of 512 bits.
-
-    Returns
-    -------
-    (status, quotient, remainder) : `OK` or `DIVISION_BY_ZERO`.
-    """
-    if is_zero(d):
-        return DIVISION_BY_ZERO, widen(_ZERO), _ZERO
-    upper, rest = divide(high(n), d)
-    lower, rest = _divide_below(rest, narrow(n), d)
-    return OK, pair(upper, lower), rest
 
 
 # --- square roots -------------------------------------------------------------------------------------------

@@ -8,10 +8,13 @@ Reserves and sqrt prices come in as messages store them: little-endian limbs, lo
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
-from disruptor.handlers.words import U64
 from disruptor.jit import jit
+
+U64: TypeAlias = np.uint64
 
 _TWO_64 = 2.0**64
 _TWO_128 = 2.0**128

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from disruptor.access import find, insert, read, remove, row
 from disruptor.handlers.wide import U256, bit_length, is_zero, load, negate, store, sub, u256
 from disruptor.jit import jit
@@ -44,33 +42,6 @@ def flip(state: Any, pool: Any, compressed: Any) -> None:
     store(t["bits"], bits)
     if is_zero(bits):
         remove(state.tick_bitmap, pool, word)
-
-
-@jit
-def next_initialized_tick(state: Any, pool: Any, tick: Any, spacing: Any, downward: Any) -> tuple[int, bool]:
-    """The next initialized tick within the word where a swap would look first, or that word's last tick.
-
-    Parameters
-    ----------
-    pool : u32 id
-    tick : int64, of the price; downward it may itself be the one
-    spacing : int64, at least 1
-    downward : bool, else upward
-
-    Returns
-    -------
-    (tick, initialized) : a word's last tick may lie beyond the range of ticks
-
-    Source
-    ------
-    TickBitmap.nextInitializedTickWithinOneWord; `downward` is `lte` there.
-    """
-    compressed = np.int64(tick) // np.int64(spacing)
-    if downward:
-        found, initialized = next_initialized_below(state, pool, compressed, 1)
-    else:
-        found, initialized = next_initialized_above(state, pool, compressed + 1, 1)
-    return found * spacing, initialized
 
 
 @jit

@@ -26,16 +26,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from disruptor.handlers.division import inverse
 from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.reverts import PRICE_OUT_OF_RANGE, TICK_OUT_OF_RANGE
 from disruptor.handlers.wide import (
-    U128,
     U256,
     add,
     bit_length,
     high,
     is_zero,
-    join256,
     low64,
     mul_wide,
     negate,
@@ -44,8 +43,6 @@ from disruptor.handlers.wide import (
     u256,
     widen,
 )
-from disruptor.handlers.word_math import MAX64, ZERO, divide192by128, reciprocal128
-from disruptor.handlers.words import leading_zeros64, shift_left128
 from disruptor.jit import jit
 from disruptor.status import OK
 
@@ -168,23 +165,8 @@ def _ratio(tick: Any) -> U256:
             x = sub(add(x, y), high(mul_wide(x, y)))
     if tick <= 0:
         return sub(_Q96, widen(x) >> 32)
-    ratio = _inverse(negate(x))
+    ratio = inverse(negate(x))
     return add(ratio >> 32, u256(0 if is_zero(ratio & _LOW32) else 1))
-
-
-@jit
-def _inverse(ratio: U128) -> U256:
-    """Floor of (2^256 - 1) / ratio, for 2^64 <= ratio: three words of quotient, a third less work than `divide`."""
-    shift = leading_zeros64(high(ratio))
-    upper, lower = shift_left128(high(ratio), low64(ratio), shift)
-    reciprocal = reciprocal128(upper, lower)
-    first, last = shift_left128(
-        ZERO, MAX64, shift
-    )  # of the five words of the dividend, shifted as the divisor is
-    q2, r1, r0 = divide192by128(first, MAX64, MAX64, upper, lower, reciprocal)
-    q1, r1, r0 = divide192by128(r1, r0, MAX64, upper, lower, reciprocal)
-    q0, r1, r0 = divide192by128(r1, r0, last, upper, lower, reciprocal)
-    return join256(ZERO, q2, q1, q0)
 
 
 @jit

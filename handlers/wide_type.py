@@ -1,9 +1,9 @@
 """Wide unsigned integers as one machine value each: their type, their operators, and how functions on them compile.
 
 A `U256` is an integer modulo 2^256, as in Solidity; a `U512` holds a product of two, a `U128` two words. In compiled
-code each is one LLVM integer (i128, i256, i512). Limb tuples, the alternative (`disruptor.handlers.words`), make
-kernels long to read and numba slow, because every limb is a variable of its own to infer, to lower and to optimise;
-LLVM splits a wide integer into the same registers by itself, and folds constants such as `u256(1) << 96`.
+code each is one LLVM integer (i128, i256, i512). Tuples of words, the alternative, make kernels long to read and numba
+slow, because every word is a variable of its own to infer, to lower and to optimise; LLVM splits a wide integer into
+the same registers by itself, and folds constants such as `u256(1) << 96`.
 
 Called from Python, or with the JIT off, the same names are the classes below: Python integers that know their width,
 so that `<<` drops the bits above it. A module-level constant may be an instance.

@@ -17,9 +17,8 @@ from tests.support.wide_records import filled, number
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
-ROW = np.dtype(
-    [(name, "<u8", (4,)) for name in ("upper", "lower", "divisor", "quotient", "remainder", "inverse")]
-)
+NAMES = ("upper", "lower", "divisor", "quotient", "remainder", "reciprocal", "inverse")
+ROW = np.dtype([(name, "<u8", (4,)) for name in NAMES])
 
 
 @entry_uncounted
@@ -42,7 +41,8 @@ def invert(rows):
     for k in range(len(rows)):
         row = rows[k]
         divisor = narrow(load(row["divisor"]))
-        store(row["inverse"], u256(division.reciprocal(divisor)))
+        store(row["reciprocal"], u256(division.reciprocal(divisor)))
+        store(row["inverse"], division.inverse(divisor))
 
 
 def divided(cases):
@@ -95,7 +95,15 @@ JUST_ABOVE = st.builds(lambda v: max(2**127, (2**192 - 1) // (2**64 + v)), st.in
 def test_reciprocal_is_the_floor(divisors):
     rows = filled(ROW, [{"divisor": d} for d in divisors])
     invert(rows)
-    assert [number(row["inverse"]) for row in rows] == [(2**192 - 1) // d - 2**64 for d in divisors]
+    assert [number(row["reciprocal"]) for row in rows] == [(2**192 - 1) // d - 2**64 for d in divisors]
+
+
+@given(st.lists(st.integers(64, 127).flatmap(lambda k: st.integers(2**k, 2 ** (k + 1) - 1)), min_size=1))
+@example([2**64, 2**64 + 1, 2**65 - 1, 2**127 - 1, 2**127, 2**127 + 1, 2**128 - 1])
+def test_inverse_is_the_largest_u256_divided(divisors):
+    rows = filled(ROW, [{"divisor": d} for d in divisors])
+    invert(rows)
+    assert [number(row["inverse"]) for row in rows] == [(2**256 - 1) // d for d in divisors]
 
 
 def test_broken_promises_end_and_answer_anything(lane):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from disruptor.compile_cache import entry_uncounted
 from disruptor.handlers import fixed_point as fp
 from disruptor.handlers.fixed_point import DIVISION_BY_ZERO, OK, OVERFLOW, UNDERFLOW
-from disruptor.handlers.wide import high, load, narrow, pair, store, u256
+from disruptor.handlers.wide import load, pair, store, u256
 from disruptor.jit import jit
 from tests.support.wide_numbers import BOUNDARIES, NUMBERS
 from tests.support.wide_records import filled, number
@@ -27,13 +27,10 @@ UNSIGNED = [
     "rounded_up",
     "mul_div",
     "mul_div_up",
-    "long_quotient",
 ]
 SIGNED = ["signed_sum", "signed_difference", "signed_quotient", "signed_mul_div"]
 PLAIN = [
     "remainder",
-    "long_upper",
-    "long_remainder",
     "signed_remainder",
     "root",
     "long_root",
@@ -71,10 +68,6 @@ def quotients(row, a, b, d):
     store(row["remainder"], remainder)
     status["rounded_up"], value = fp.div_rounding_up(a, d)
     store(row["rounded_up"], value)
-    status["long_quotient"], long_value, remainder = fp.divide512(pair(a, b), d)
-    store(row["long_upper"], high(long_value))
-    store(row["long_quotient"], narrow(long_value))
-    store(row["long_remainder"], remainder)
 
 
 @jit
@@ -141,18 +134,10 @@ def expected_unsigned(a, b, d):
     found = {"sum": fitting(a + b, wraps=True), "difference": fitting(a - b, wraps=True)}
     found |= {"product": fitting(a * b, wraps=True), "zeros": 256 - a.bit_length()}
     if d == 0:
-        failed = {"mul_div", "mul_div_up", "rounded_up", "long_quotient"}
-        nothing = {"remainder", "long_upper", "long_remainder"}
-        return (
-            found
-            | dict.fromkeys(failed, (DIVISION_BY_ZERO, 0))
-            | dict.fromkeys(nothing, 0)
-            | {"quotient": (OK, 0)}
-        )
-    upper, lower = divmod(((a << 256) + b) // d, MOD)
+        failed = dict.fromkeys(("mul_div", "mul_div_up", "rounded_up"), (DIVISION_BY_ZERO, 0))
+        return found | failed | {"quotient": (OK, 0), "remainder": 0}
     found |= {"mul_div": fitting(a * b // d), "mul_div_up": fitting(-(-a * b // d))}
-    found |= {"quotient": (OK, a // d), "remainder": a % d, "rounded_up": (OK, -(-a // d))}
-    return found | {"long_upper": upper, "long_quotient": (OK, lower), "long_remainder": ((a << 256) + b) % d}
+    return found | {"quotient": (OK, a // d), "remainder": a % d, "rounded_up": (OK, -(-a // d))}
 
 
 def expected_signed(a, b, d):

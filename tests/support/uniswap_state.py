@@ -18,7 +18,7 @@ from disruptor.handlers.fee_growth import collect_protocol, open_tick, pay_flash
 from disruptor.handlers.observations import grow_observations, observe, start_observations
 from disruptor.handlers.pools import pool_directory, pools, ticks
 from disruptor.handlers.swap_math import add_delta
-from disruptor.handlers.tick_bitmap import flip, next_initialized_tick, tick_bitmap
+from disruptor.handlers.tick_bitmap import flip, next_initialized_above, next_initialized_below, tick_bitmap
 from disruptor.handlers.uniswap_v3 import quote, settle
 from disruptor.handlers.uniswap_v3_tables import v3_fees
 from disruptor.handlers.wide import add, is_zero, load, load_signed, negate, store
@@ -129,10 +129,13 @@ def _maintain(state, action):  # type: ignore[no-untyped-def]
         row(state.pools, pool)["tick"] = action["lower"]
         start_observations(state, pool, action["timestamp"])
     elif kind == NEXT:
-        spacing = read(state.pool_directory, pool)["tick_spacing"]
-        downward = action["zero_for_one"] != 0
-        found, initialized = next_initialized_tick(state, pool, action["lower"], spacing, downward)
-        action["upper"] = found
+        spacing = np.int64(read(state.pool_directory, pool)["tick_spacing"])
+        compressed = np.int64(action["lower"]) // spacing
+        if action["zero_for_one"] != 0:
+            found, initialized = next_initialized_below(state, pool, compressed, 1)
+        else:
+            found, initialized = next_initialized_above(state, pool, compressed + 1, 1)
+        action["upper"] = found * spacing
         action["count"] = 1 if initialized else 0
     elif kind == TICK:
         _install_tick(state, action)
