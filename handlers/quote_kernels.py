@@ -19,7 +19,7 @@ import numpy as np
 from disruptor.access import assign, read, row
 from disruptor.compile_cache import entry_uncounted
 from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3, KIND_UNKNOWN
-from disruptor.handlers.pools import NO_FEE, chain, is_complete, pool_directory, pools, ticks
+from disruptor.handlers.pools import NO_FEE, UNVERIFIED, chain, is_complete, pool_directory, pools, ticks
 from disruptor.handlers.quoting import (
     FEE_UNKNOWN,
     HOPS_APART,
@@ -58,6 +58,8 @@ QUERY_DTYPE = np.dtype(
 )
 #: One answer. `status` 0 is OK, else a key of `quoting.REASONS`; `hops` counts the hops before the one refused, and all
 #: else is 0 then. `amount` and the price after (0 for V2) are of single queries, `outs` and `profit` (signed) of paths.
+#: `unverified` is 1, whatever the status, if a pool that was asked had failed its audit by then: numbers follow from
+#: its declared kind and fee, of which a swap has shown that the contract does something else.
 ANSWER_DTYPE = np.dtype(
     [
         ("status", "<i8"),
@@ -67,6 +69,7 @@ ANSWER_DTYPE = np.dtype(
         ("outs", "<u8", (MAX_HOPS, 4)),
         ("profit", "<u8", (4,)),
         ("partial", "<u1"),
+        ("unverified", "<u1"),
     ],
     align=True,
 )
@@ -114,7 +117,9 @@ def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -
         pool, zero_for_one = ids[i, k], query["zero_for_one"][k] != 0
         status = _check_pool(state, pool, is_path, limit)
         if status == OK:
-            status, token = _next_token(read(state.pools, pool), zero_for_one, token)
+            p = read(state.pools, pool)
+            answer["unverified"] |= np.uint8((p["flags"] & np.uint32(UNVERIFIED)) != 0)
+            status, token = _next_token(p, zero_for_one, token)
         if status != OK:
             break
         t = trade(state, pool, zero_for_one, exact_in, other, limit)
@@ -219,7 +224,7 @@ def _store_out(answer: Any, k: Any, amount: U256) -> None:
 
 @jit
 def _forget(answer: Any, done: Any) -> None:
-    """A transaction that fails pays nothing, whatever its first hops would have."""
+    """A transaction that fails pays nothing, whatever its first hops would have. Whom it asked stays true."""
     for k in range(done):
         _store_out(answer, k, u256(0))
     answer["partial"] = np.uint8(0)

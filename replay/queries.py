@@ -191,15 +191,19 @@ def _answer_object(is_path: bool, answer: Any) -> dict[str, Any]:
         found: dict[str, Any] = {"error": REASONS.get(status, f"status {status}")}
         if is_path and status not in _WHOLE:
             found["hop"] = int(answer["hops"])
-        return found
-    partial = bool(answer["partial"])
+    else:
+        found = _amounts(is_path, answer) | {"partial": bool(answer["partial"])}
+    return found | ({"unverified": True} if answer["unverified"] else {})
+
+
+def _amounts(is_path: bool, answer: Any) -> dict[str, Any]:
     if is_path:
         outs = [_text(answer["outs"][k]) for k in range(answer["hops"])]
-        return {"outs": outs, "profit": _text(answer["profit"], signed=True), "partial": partial}
+        return {"outs": outs, "profit": _text(answer["profit"], signed=True)}
     found = {"amount": _text(answer["amount"])}
     if answer["sqrt_price_x96_after"].any():
         found["sqrt_price_x96_after"] = _text(answer["sqrt_price_x96_after"])
-    return {**found, "partial": partial}
+    return found
 
 
 def _text(limbs: npt.NDArray[np.uint64], *, signed: bool = False) -> str:

@@ -278,6 +278,33 @@ def test_no_limit_may_be_said_as_zero(logs: Path, tmp_path: Path) -> None:
     assert with_zero == without and "amount" in without
 
 
+# --- pools that are not what they are declared to be ---
+
+
+def test_answers_of_a_pool_that_failed_its_audit_say_so(tmp_path: Path) -> None:
+    """In block 16 the first pair pays more than K allows at the declared fee; the second is as declared."""
+    swapped = log(16, 1, POOLS[0], [TOPIC["uniswap_v2", "Swap"], A, B], [1000, 0, 0, 2999])
+    logs = write_lines(
+        tmp_path / "logs.jsonl",
+        [
+            *stream()[:-1],
+            sync(16, 0, POOLS[0], 10**6 + 1000, 3 * 10**6 - 2999),
+            swapped,
+            create(17, 0, POOLS[2]),
+        ],
+    )
+    there_and_on = walk(16, 1000, (POOLS[0], True), (POOLS[1], False))
+    not_asked = walk(16, 1000, (POOLS[1], True), (POOLS[1], True), (POOLS[0], True))
+    asked = [single(15), single(16), single(16, amount=0), there_and_on, not_asked, single(16, POOLS[1])]
+    before, after, refused, path, stopped, other = ask(logs, asked, tmp_path)
+    out = v2_amount_out(1000, 10**6 + 1000, 3 * 10**6 - 2999, FEE)
+    assert after == {"amount": str(out), "partial": False, "unverified": True}
+    assert refused == {"error": "UniswapV2Library: INSUFFICIENT_INPUT_AMOUNT", "unverified": True}
+    assert path["outs"][0] == str(out) and path["unverified"]
+    assert stopped == {"error": "hop takes another token than the one before pays", "hop": 1}
+    assert "unverified" not in before | other
+
+
 # --- paths ---
 
 
