@@ -64,7 +64,7 @@ def generate(handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SL
             raise DefinitionError(
                 f"handler {h.name}: {h.module}.{h.name} is another object by now; give each handler a name of its own"
             )
-    closure = identity.close(handlers.handlers)
+    closure = identity.close(handlers.roots)
     for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.table_code"):
         closure.modules[name] = importlib.import_module(name)
     extra = [source, *(t.schema() for t in handlers.tables)]
@@ -108,12 +108,17 @@ class _Writer:
         for k, h in enumerate(self.set.handlers):
             _ensure_importable(h.module)
             self.put(f"from {h.module} import {h.name} as _handler{k}")
+        for k, e in enumerate(self.set.extensions):
+            _ensure_importable(e.module)
+            self.put(f"from {e.module} import {e.name} as _extension{k}")
         count = len(self.set.handlers)
         self.put("", f"_handlers = [{', '.join(f'_handler{k}' for k in range(count))}]")
         for k in range(count):
             self.put(f"_h{k} = _handler{k}.kernel", f"_m{k} = _handler{k}.message")
+        extensions = "".join(f"_extension{k}, " for k in range(len(self.set.extensions)))
         for number, module in enumerate(self.modules):
-            self.put(f"_layout{number} = state_layout(_handlers, {module!r}, checked={self.checked})")
+            seen = f"checked={self.checked}, extensions=({extensions})"
+            self.put(f"_layout{number} = state_layout(_handlers, {module!r}, {seen})")
         self.put(f"_outputs = OutputLayout({self.slot_size})", "", "")
 
     def _signature(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from disruptor import identity
 from disruptor.errors import DefinitionError
@@ -26,6 +27,15 @@ class Stage:
     on_outputs: bool
 
 
+@dataclass(frozen=True)
+class Extension:
+    """A declaration that functions find by the state's type (`StateLayout.extensions`), and its name in its module."""
+
+    module: str
+    name: str
+    value: Any
+
+
 class HandlerSet:
     """Handlers, the tables they use, and the messages they receive and emit.
 
@@ -34,6 +44,7 @@ class HandlerSet:
     handlers : in the order in which they run, built-in ones first
     extra_tables : tables that no handler lists but that are wanted in the state
     inputs : further input types that the loop counts although no handler takes them
+    extensions : declarations that the handlers' code finds by the state's type
 
     Raises
     ------
@@ -47,8 +58,9 @@ class HandlerSet:
         *,
         extra_tables: Iterable[Table] = (),
         inputs: Iterable[MessageType] = (),
+        extensions: Iterable[Extension] = (),
     ) -> None:
-        self.handlers = tuple(handlers)
+        self.handlers, self.extensions = tuple(handlers), tuple(extensions)
         self.tables = _distinct_tables([*(t for h in self.handlers for t in h.tables), *extra_tables])
         self.closures = [identity.close([h]) for h in self.handlers]
         self.emits = [
@@ -63,6 +75,11 @@ class HandlerSet:
         self.inputs = [wanted[k] for k in sorted(wanted)]
         _check_owners(self.handlers)
         _check_receivers(self.handlers, self.emits)
+
+    @property
+    def roots(self) -> list[Any]:
+        """What all code of the set is reached from."""
+        return [*self.handlers, *(extension.value for extension in self.extensions)]
 
     def stages(self, message: MessageType) -> list[Stage]:
         """The handlers that an input of this type can reach, in order."""
@@ -98,7 +115,7 @@ class HandlerSet:
 
     def semantic_identity(self, extra: Iterable[str] = ()) -> str:
         """Hash of what these handlers compute: syntax of all code reached, messages, tables, declarations, `extra`."""
-        closure = identity.close(self.handlers)
+        closure = identity.close(self.roots)
         parts = [m.schema_hash.to_bytes(8, "little").hex() for m in [*self.inputs, *self.outputs]]
         parts += [t.schema() for t in self.tables]
         parts += [f"{h.name}:{h.message.name}:{h.max_outputs}:{h.slices}" for h in self.handlers]
@@ -127,12 +144,15 @@ def _check_receivers(handlers: Sequence[Handler], emits: Sequence[Sequence[Messa
         earlier |= {m.type_id for m in e}
 
 
-def state_layout(handlers: Sequence[Handler], module: str, *, checked: bool) -> StateLayout:
+def state_layout(
+    handlers: Sequence[Handler], module: str, *, checked: bool, extensions: Sequence[Any] = ()
+) -> StateLayout:
     """The state as the handlers of one module see it: their own tables writable, all others foreign."""
     own = {t.name for h in handlers if h.module == module for t in h.tables}
     tables = _distinct_tables([t for h in handlers for t in h.tables])
     writable = "checked" if checked else "plain"
-    return StateLayout(tables, {t.name: writable if t.name in own else "foreign" for t in tables})
+    variants = {t.name: writable if t.name in own else "foreign" for t in tables}
+    return StateLayout(tables, variants, extensions)
 
 
 def _distinct_tables(tables: list[Table]) -> list[Table]:

@@ -7,7 +7,8 @@ positions, and the constants; it goes into journals and reports, so that reforma
 
 A function reaches what its code names: globals, closure cells, defaults, attributes of modules; and what its
 decorators name, because a decorator may be handed the function that emits the machine code. `@overload` and
-`@intrinsic` bodies are not named by their users, so every one in a reached module counts as reached.
+`@intrinsic` bodies are not named by their users, so every one in a reached module counts as reached. A declaration that
+functions are looked up in (a venue) says itself what it reaches: `identity_parts()`, by name.
 
 The cache key's files are found through `import` statements as well as through namespaces: `from sizes import LIMIT`
 leaves only a number behind. Installed libraries are followed where code of theirs is reached, and not for being
@@ -62,9 +63,11 @@ def python_function(value: Any) -> types.FunctionType | None:
 
 
 def close(roots: Iterable[Any]) -> Closure:
-    """Walk from `roots` (functions, dispatchers, handlers) over everything their code names."""
+    """Walk from `roots` over everything their code names: functions, dispatchers, handlers, declarations with parts."""
     closure = Closure()
-    pending = [f for f in map(python_function, roots) if f is not None]
+    pending: list[types.FunctionType] = []
+    for k, root in enumerate(roots):
+        _take(f"root {k}", root, closure, pending)
     seen: set[int] = set()
     while pending:
         function = pending.pop()
@@ -107,6 +110,9 @@ def _take(where: str, value: Any, closure: Closure, pending: list[types.Function
     function = python_function(value)
     if function is not None:
         pending.append(function)
+    elif callable(getattr(value, "identity_parts", None)):
+        for name, part in value.identity_parts().items():
+            _take(f"{where}.{name}", part, closure, pending)
     elif isinstance(value, MessageType):
         closure.messages[value.name] = value
         closure.constants[where] = f"message {value.schema_hash:016x}"

@@ -61,16 +61,21 @@ class StateLayout:
     """The tables of a state in order, each with the variant of access that one module's handlers have to it.
 
     variants : "plain", "checked" or "foreign" (a table of another module) by table name
+    extensions : what functions find by the state's type when they are compiled; each has a `key` that tells it, and all
+        that its code reaches, from any other
     """
 
-    def __init__(self, tables: list[Table], variants: dict[str, str]) -> None:
+    def __init__(self, tables: list[Table], variants: dict[str, str], extensions: Sequence[Any] = ()) -> None:
         self.tables, self.variants = list(tables), dict(variants)
         self.names = [t.name for t in tables]
+        self.extensions = tuple(extensions)
         self.State: Any = namedtuple("State", self.names)  # type: ignore[misc]
+        setattr(self.State, "extensions", self.extensions)  # noqa: B010
 
     def key(self) -> str:
         """Text that identifies the layout among numba's types."""
-        return "|".join(f"{t.schema()}={self.variants[t.name]}" for t in self.tables)
+        parts = [f"{t.schema()}={self.variants[t.name]}" for t in self.tables]
+        return "|".join([*parts, *(extension.key for extension in self.extensions)])
 
 
 class OutputLayout:

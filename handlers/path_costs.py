@@ -1,9 +1,9 @@
 """What an opportunity costs: gas at the next block's price, and the use of the money.
 
-Gas is a model, not a measurement: a transaction that starts, checks and ends a cycle, a swap by kind of pool, and each
-initialized tick that a swap crosses. Its price is the next block's base fee, which EIP-1559 fixes from this block's
-header, plus `arbitrage.priority_fee`. Costs are wanted in the token of the profit: the wrapped native token is the
-price itself, any other is sold for it in the pool that `arbitrage.native_pools` names, by an exact swap. Where the
+Gas is a model, not a measurement: a transaction that starts, checks and ends a cycle, and each swap as its venue has
+it, with the initialized ticks that it crosses. Its price is the next block's base fee, which EIP-1559 fixes from this
+block's header, plus `arbitrage.priority_fee`. Costs are wanted in the token of the profit: the wrapped native token is
+the price itself, any other is sold for it in the pool that `arbitrage.native_pools` names, by an exact swap. Where the
 header or such a pool is missing, or the pool's state is not certain, the cost is unknown: the opportunity is reported
 gross, and marked.
 """
@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
+from disruptor.handlers.by_venue import gas_at, quote_exact_out
 from disruptor.handlers.fixed_point import div_rounding_up, divide
-from disruptor.handlers.messages import KIND_UNISWAP_V2
 from disruptor.handlers.path_curve import is_tradable
 from disruptor.handlers.path_search import hop_of
 from disruptor.handlers.pools import UNVERIFIED
-from disruptor.handlers.quoting import quote_exact_out
 from disruptor.handlers.wide import add, bit_length, low64, mul, u256
 from disruptor.jit import jit
 from disruptor.status import OK
 
-#: UNITS: gas. A transaction with its transfers and checks; a swap by kind; an initialized tick crossed.
-GAS_BASE, GAS_V2, GAS_V3, GAS_TICK = 60_000, 70_000, 110_000, 25_000
+#: UNITS: gas. A transaction with its transfers and checks.
+GAS_BASE = 60_000
 _MILLION = 1_000_000
 #: EIP-1559: the target is half the limit, and the fee moves by at most an eighth.
 _ELASTICITY, _STEP = 2, 8
@@ -39,8 +38,7 @@ def gas_units(state: Any, path: Any, forward: Any) -> Any:
     gas = np.int64(GAS_BASE)
     for k in range(np.int64(path["hops"])):
         pool, _ = hop_of(path, k, forward)
-        gas += GAS_V2 if read(state.pools, pool)["kind"] == KIND_UNISWAP_V2 else GAS_V3
-        gas += GAS_TICK * np.int64(read(state.hop_cells, k)["crossed"])
+        gas += gas_at(state, pool, read(state.hop_cells, k)["crossed"])
     return gas
 
 

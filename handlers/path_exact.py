@@ -31,10 +31,9 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
-from disruptor.handlers.messages import KIND_UNISWAP_V2
+from disruptor.handlers.by_venue import most_in, quote_exact_out, trade
 from disruptor.handlers.path_costs import funding_cost
 from disruptor.handlers.path_search import hop_of
-from disruptor.handlers.quoting import quote_exact_out, trade
 from disruptor.handlers.wide import add, bit_length, is_zero, load, store, sub, to_f64, u256
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
@@ -42,8 +41,6 @@ from disruptor.status import OK
 
 #: Neighbours tried on the way: of the coarsest amounts, and of others.
 MAX_TRIES, _TRIES = 24, 8
-#: The largest reserve that a V2 pair can hold.
-MAX_RESERVE = U256(2**112 - 1)
 #: Bits of an amount up to which many neighbours are tried, and beyond which none is worth it.
 _COARSE_BITS, _FINE_BITS = 10, 20
 #: Relative error of the smooth profit's two parts: generously, where it drops; closely, where it ends the trying.
@@ -185,13 +182,10 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any) -> Any:
 
 @jit
 def _swap(state: Any, pool: Any, zero_for_one: Any, amount: Any) -> Any:
-    """(what a pool takes of an input, what it pays); a pair reverts rather than hold more than 112 bits."""
-    p = read(state.pools, pool)
-    if p["kind"] == KIND_UNISWAP_V2:
-        reserve = load(p["reserve0"]) if zero_for_one else load(p["reserve1"])
-        room = sub(MAX_RESERVE, reserve) if reserve < MAX_RESERVE else _NOTHING
-        if amount > room:
-            return room, _NOTHING
+    """(what a pool takes of an input, what it pays); one that would hold more than it can reverts."""
+    most = most_in(state, pool, zero_for_one)
+    if amount > most:
+        return most, _NOTHING
     t = trade(state, pool, zero_for_one, True, amount, _NO_LIMIT)
     return (t.amount_in, t.amount_out) if t.status == OK else (_NOTHING, _NOTHING)
 

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import read
+from disruptor.handlers.by_venue import price_at
 from disruptor.handlers.fixed_point import divide
-from disruptor.handlers.messages import KIND_UNISWAP_V2
 from disruptor.handlers.path_search import hop_of
-from disruptor.handlers.wide import bit_length, is_zero, load, low64, mul, u256
+from disruptor.handlers.wide import bit_length, is_zero, low64, mul, u256
 from disruptor.jit import jit
 
 #: UNITS: a spread of 1 is 2^-32 basis points; `SPREAD_ONE` is a ratio of 1, or 10,000 basis points.
@@ -47,13 +46,16 @@ def cycle_spread(state: Any, path: Any, forward: Any) -> Any:
     n, d, exponent = u256(np.uint64(1)), u256(np.uint64(1)), np.int64(0)
     for k in range(np.int64(path["hops"])):
         pool, zero_for_one = hop_of(path, k, forward)
-        up, down, more = _price(state, pool)
+        up, down, more, fee = price_at(state, pool, zero_for_one)
+        up, cut_up = _cut(up)
+        down, cut_down = _cut(down)
+        more += cut_up - cut_down
         if not zero_for_one:
             up, down, more = down, up, -more
         n, shift_n = _times(n, up)
         d, shift_d = _times(d, down)
         exponent += shift_n - shift_d + more
-        n, shift_n = _times(n, u256(np.int64(_MILLION) - np.int64(read(state.pools, pool)["fee"])))
+        n, shift_n = _times(n, u256(np.int64(_MILLION) - fee))
         d, shift_d = _times(d, u256(np.int64(_MILLION)))
         exponent += shift_n - shift_d
     return _fixed(n, d, exponent)
@@ -63,17 +65,6 @@ def cycle_spread(state: Any, path: Any, forward: Any) -> Any:
 def spread_to_bps(spread: Any) -> Any:
     """A spread in basis points: the float64 nearest to spread / 2^32, ties to even (one rounding)."""
     return np.float64(spread) * _TWO_MINUS_32
-
-
-@jit
-def _price(state: Any, pool: Any) -> Any:
-    """(n, d, e): token1 for one token0 is n / d * 2^e; n and d within 128 bits."""
-    p = read(state.pools, pool)
-    if p["kind"] == KIND_UNISWAP_V2:
-        return load(p["reserve1"]), load(p["reserve0"]), np.int64(0)
-    root, shift = _cut(load(p["sqrt_price_x96"]))
-    square, more = _cut(mul(root, root))
-    return square, u256(np.uint64(1)), 2 * shift + more - 192
 
 
 @jit

@@ -115,7 +115,7 @@ hop_cells = Table(
     {
         "pool": u32,
         "zero_for_one": u32,
-        "kind": u32,
+        "piece": u32,  # of the curve, from 0 on
         "tick": i32,
         "boundary_tick": i32,
         "boundary_initialized": u32,

@@ -2,8 +2,8 @@
 
 A *single* query asks one pool, as UniswapV2Library and QuoterV2 are asked. A *path* is a chain of trades carried out in
 one transaction: each hop takes all that the hop before paid, and moves its pool's price, so that a later hop through
-the same pool finds it moved. To that end the rows of pools are changed hop by hop and put back afterwards, last change
-first: between two queries the state is what it was.
+the same pool finds it moved. To that end the rows of pools are changed hop by hop and put back afterwards
+(`disruptor.handlers.moved_rows`), last change first: between two queries the state is what it was.
 
 What a pair checks only when it is traded with, a zero output and a reserve beyond 112 bits, is checked along paths.
 
@@ -12,27 +12,27 @@ Source: Uniswap v2-core 1.0.1, UniswapV2Pair.swap and _update; v3-core 1.0.0, Un
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from disruptor.access import assign, read, row
+from disruptor.access import read
 from disruptor.compile_cache import entry_uncounted
-from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3, KIND_UNKNOWN
+from disruptor.handlers.by_venue import move, takes_limit, trade
+from disruptor.handlers.messages import KIND_UNKNOWN
+from disruptor.handlers.moved_rows import keep_moved, put_back
 from disruptor.handlers.pools import NO_FEE, UNVERIFIED, chain, is_complete, pool_directory, pools, ticks
 from disruptor.handlers.quoting import (
     FEE_UNKNOWN,
     HOPS_APART,
     INCOMPLETE,
     LIMIT_NOT_TAKEN,
-    PAIR_PAYS_NOTHING,
     UNKNOWN_POOL,
-    trade,
 )
-from disruptor.handlers.reverts import RESERVE_OVERFLOW
 from disruptor.handlers.tick_bitmap import tick_bitmap
 from disruptor.handlers.uniswap_v3_tables import v3_fees
-from disruptor.handlers.wide import add, bit_length, is_zero, load, split256, store, sub, u256
+from disruptor.handlers.wide import is_zero, load, split256, store, sub, u256
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
 from disruptor.references import StateLayout, bind_state
@@ -73,25 +73,21 @@ ANSWER_DTYPE = np.dtype(
     ],
     align=True,
 )
-#: What a trade changes of a pool's row.
-MOVED_DTYPE = np.dtype(
-    [
-        ("reserve0", "<u8", (2,)),
-        ("reserve1", "<u8", (2,)),
-        ("liquidity", "<u8", (2,)),
-        ("sqrt_price_x96", "<u8", (4,)),
-        ("tick", "<i4"),
-    ],
-    align=True,
-)
-#: The tables that quotes read, in the order in which the kernel gets them.
+#: The tables that quotes read, in the order in which the kernel gets them; behind them are those of users' venues.
 QUOTE_TABLES = (pools, pool_directory, chain, ticks, tick_bitmap, v3_fees)
-_LAYOUT = StateLayout(list(QUOTE_TABLES), {table.name: "plain" for table in QUOTE_TABLES})
-_RESERVE_BITS = 112
+
+
+def quote_layout(venues: Sequence[Any] = ()) -> StateLayout:
+    """The state that quotes are answered from, with these venues of users' own."""
+    tables = list(dict.fromkeys([*QUOTE_TABLES, *(table for venue in venues for table in venue.tables)]))
+    return StateLayout(tables, {table.name: "plain" for table in tables}, venues)
+
+
+_LAYOUT = quote_layout()
 
 
 @entry_uncounted
-def answer_queries(tables: Any, queries: Any, ids: Any, answers: Any, saved: Any) -> None:
+def answer_queries(tables: Any, queries: Any, ids: Any, answers: Any, kept: Any) -> None:
     """Answer queries at the present state.
 
     Parameters
@@ -100,15 +96,20 @@ def answer_queries(tables: Any, queries: Any, ids: Any, answers: Any, saved: Any
     queries : (n,) QUERY_DTYPE, C-contiguous
     ids : (n, MAX_HOPS) int64, the pools of each query; -1 unknown
     answers : (n,) ANSWER_DTYPE, zeros. Mutated
-    saved : (MAX_HOPS,) MOVED_DTYPE, scratch
+    kept : (MAX_HOPS,) moved_dtype(), scratch
     """
-    state = bind_state(_LAYOUT, tables)
-    for i in range(len(queries)):
-        _answer(state, queries[i], ids, i, answers[i], saved)
+    answer_each(bind_state(_LAYOUT, tables), queries, ids, answers, kept)
 
 
 @jit
-def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -> None:
+def answer_each(state: Any, queries: Any, ids: Any, answers: Any, kept: Any) -> None:
+    """Answer queries at a state; see `answer_queries`."""
+    for i in range(len(queries)):
+        _answer(state, queries[i], ids, i, answers[i], kept)
+
+
+@jit
+def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, kept: Any) -> None:
     """Answer one query, hop by hop; a single query has one. All trades are made here: one call to compile."""
     is_path, exact_in = query["form"] == PATH, query["form"] != EXACT_OUT
     amount, limit = load(query["amount"]), load(query["sqrt_price_limit_x96"])
@@ -125,7 +126,8 @@ def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -
         t = trade(state, pool, zero_for_one, exact_in, other, limit)
         status = t.status
         if status == OK and is_path:
-            status = _move(row(state.pools, pool), zero_for_one, other, t, saved[k])
+            keep_moved(state, pool, kept[k])
+            status = move(state, pool, zero_for_one, other, t)
         if status != OK:
             break
         other = t.amount_out if exact_in else t.amount_in
@@ -137,7 +139,7 @@ def _answer(state: Any, query: Any, ids: Any, i: Any, answer: Any, saved: Any) -
             store(answer["sqrt_price_x96_after"], t.sqrt_price)
     answer["status"], answer["hops"] = status, done
     if is_path:
-        _put_back(state, ids, i, done, saved)
+        _undo(state, ids, i, done, kept)
     if status != OK:
         _forget(answer, done)
     elif is_path:
@@ -158,8 +160,8 @@ def _check_pool(state: Any, pool: Any, is_path: Any, limit: U256) -> Any:
         return np.int64(INCOMPLETE)
     if p["fee"] == NO_FEE:
         return np.int64(FEE_UNKNOWN)
-    takes_limit = p["kind"] == KIND_UNISWAP_V3 and not is_path
-    return np.int64(OK if takes_limit or is_zero(limit) else LIMIT_NOT_TAKEN)
+    fits = is_zero(limit) or (takes_limit(state, pool) and not is_path)
+    return np.int64(OK if fits else LIMIT_NOT_TAKEN)
 
 
 @jit
@@ -172,47 +174,11 @@ def _next_token(p: Any, zero_for_one: Any, token: Any) -> tuple[Any, Any]:
 
 
 @jit
-def _move(p: Any, zero_for_one: Any, amount: U256, t: Any, before: Any) -> Any:
-    """Make a trade the state of the pool's row `p`, which is kept in `before`; or the status with which it fails."""
-    _copy_moved(before, p)
-    if p["kind"] == KIND_UNISWAP_V2:
-        return _move_pair(p, zero_for_one, amount, t.amount_out)
-    store(p["sqrt_price_x96"], t.sqrt_price)
-    store(p["liquidity"], t.liquidity)
-    p["tick"] = np.int32(t.tick)
-    return np.int64(OK)
-
-
-@jit
-def _move_pair(p: Any, zero_for_one: Any, amount_in: U256, amount_out: U256) -> Any:
-    """Trade with a pair: what it refuses although the library answers; the row is changed only if it does not."""
-    if is_zero(amount_out):
-        return np.int64(PAIR_PAYS_NOTHING)
-    paid, left = (p["reserve0"], p["reserve1"]) if zero_for_one else (p["reserve1"], p["reserve0"])
-    balance = add(load(paid), amount_in)
-    if bit_length(amount_in) > _RESERVE_BITS or bit_length(balance) > _RESERVE_BITS:
-        return np.int64(RESERVE_OVERFLOW)
-    store(paid, balance)
-    store(left, sub(load(left), amount_out))
-    return np.int64(OK)
-
-
-@jit
-def _put_back(state: Any, ids: Any, i: Any, done: Any, saved: Any) -> None:
+def _undo(state: Any, ids: Any, i: Any, done: Any, kept: Any) -> None:
     """Undo the first `done` moves of a path, last first: a pool may have moved more than once."""
     for back in range(done):
         k = done - 1 - back
-        _copy_moved(row(state.pools, ids[i, k]), saved[k])
-
-
-@jit
-def _copy_moved(target: Any, source: Any) -> None:
-    """Copy what a trade changes from one record to another."""
-    assign(target["reserve0"], source["reserve0"])
-    assign(target["reserve1"], source["reserve1"])
-    assign(target["liquidity"], source["liquidity"])
-    assign(target["sqrt_price_x96"], source["sqrt_price_x96"])
-    target["tick"] = source["tick"]
+        put_back(state, ids[i, k], kept[k])
 
 
 @jit

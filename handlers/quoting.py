@@ -1,8 +1,8 @@
-"""What a trade with one pool would pay, whatever kind of pool it is: the answers of Uniswap's own quoters.
+"""How a quote is answered, whatever kind of pool gives it: `Trade`, and what it says where a contract would refuse.
 
-V2 answers as UniswapV2Library does, V3 as QuoterV2. An exact input may be used up only in part (V3 runs out of
-liquidity, or meets the limit); an exact output that a V3 pool can't pay in full is refused, unless a limit was given.
-Nothing is changed here, and nothing is asked about whether the tracked state is the chain's: callers do that.
+V2 answers as UniswapV2Library does, V3 as QuoterV2, a venue of a user's own as its contracts do. An exact input may be
+used up only in part (V3 runs out of liquidity, or meets the limit). A quote changes nothing, and does not ask whether
+the tracked state is the chain's: callers do that.
 
 Source: Uniswap v2-periphery 1.1.0, UniswapV2Library; v3-periphery 1.4.4, lens/QuoterV2.
 """
@@ -13,14 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from disruptor.access import read
 from disruptor.handlers import reverts
-from disruptor.handlers.fixed_point import OVERFLOW, checked_mul
-from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3
-from disruptor.handlers.reverts import INSUFFICIENT_LIQUIDITY
-from disruptor.handlers.uniswap_v2 import get_amount_in, get_amount_out
-from disruptor.handlers.uniswap_v3 import HIGHEST_LIMIT, LOWEST_LIMIT, quote
-from disruptor.handlers.wide import is_zero, load, negate, u256
+from disruptor.handlers.fixed_point import OVERFLOW
+from disruptor.handlers.wide import u256
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
 from disruptor.status import OK
@@ -69,8 +64,6 @@ REASONS: dict[int, str] = {
     BEYOND_U256: "amount beyond uint256",
     HOPS_APART: "hop takes another token than the one before pays",
 }
-_NO_LIMIT = U256(0)
-_NOTHING = U256(0)
 
 
 class Trade(NamedTuple):
@@ -92,88 +85,12 @@ class Trade(NamedTuple):
 
 
 @jit
-def trade(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> Trade:
-    """What a trade with a pool would do; changes nothing.
-
-    Parameters
-    ----------
-    pool : id of a pool of any kind, within the table
-    zero_for_one : bool, token0 comes in
-    exact_in : bool, `amount` comes in; else it goes out
-    amount : U256, raw units
-    limit : U256, Q64.96, where a V3 pool's price stops; 0 for none. V2 pools look at none
-    """
-    kind = read(state.pools, pool)["kind"]
-    if kind == KIND_UNISWAP_V2:
-        return _trade_v2(state, pool, zero_for_one, exact_in, amount)
-    if kind == KIND_UNISWAP_V3:
-        return _trade_v3(state, pool, zero_for_one, exact_in, amount, limit)
-    return _refused(UNKNOWN_POOL)
+def filled(amount_in: U256, amount_out: U256) -> Trade:
+    """A trade that takes and pays these amounts, all that was asked for."""
+    return Trade(np.int64(OK), amount_in, amount_out, False, u256(0), np.int64(0), u256(0))
 
 
 @jit
-def quote_exact_in(state: Any, pool: Any, zero_for_one: Any, amount: U256) -> tuple[int, U256, bool]:
-    """What an input buys of a pool of any kind: (status, amount out, whether only a part of the input was used)."""
-    t = trade(state, pool, zero_for_one, True, amount, _NO_LIMIT)
-    return t.status, t.amount_out, t.partial
-
-
-@jit
-def quote_exact_out(state: Any, pool: Any, zero_for_one: Any, amount: U256) -> tuple[int, U256, bool]:
-    """What buys an output of a pool of any kind: (status, amount in, False), for an output is paid in full or not."""
-    t = trade(state, pool, zero_for_one, False, amount, _NO_LIMIT)
-    return t.status, t.amount_in, t.partial
-
-
-@jit
-def _refused(status: Any) -> Trade:
+def refused(status: Any) -> Trade:
+    """No trade: a status of `REASONS`, or any from 1000 on for a venue of a user's own."""
     return Trade(np.int64(status), u256(0), u256(0), False, u256(0), np.int64(0), u256(0))
-
-
-@jit
-def _trade_v2(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256) -> Trade:
-    p = read(state.pools, pool)
-    reserve_in, reserve_out = load(p["reserve0"]), load(p["reserve1"])
-    if not zero_for_one:
-        reserve_in, reserve_out = reserve_out, reserve_in
-    fee = np.int64(p["fee"])
-    if exact_in:
-        status, other = get_amount_out(amount, reserve_in, reserve_out, fee)
-        amount_in, amount_out = amount, other
-    else:
-        status, other = get_amount_in(amount, reserve_in, reserve_out, fee)
-        amount_in, amount_out = other, amount
-        if status == INSUFFICIENT_LIQUIDITY:
-            status = _why_unpaid(amount, reserve_in, reserve_out)
-    return Trade(np.int64(status), amount_in, amount_out, False, u256(0), np.int64(0), u256(0))
-
-
-@jit
-def _why_unpaid(amount_out: U256, reserve_in: U256, reserve_out: U256) -> int:
-    """What the library stumbles over where a pair can't pay an output: its product comes before its difference."""
-    if is_zero(reserve_in) or is_zero(reserve_out):
-        return INSUFFICIENT_LIQUIDITY
-    status, product = checked_mul(reserve_in, amount_out)
-    if status == OK:
-        status, product = checked_mul(product, u256(1000))
-    if status != OK:
-        return OVERFLOW
-    return OUTPUT_IS_RESERVE if amount_out == reserve_out else OUTPUT_ABOVE_RESERVE
-
-
-@jit
-def _trade_v3(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> Trade:
-    limited = not is_zero(limit)
-    stop = limit
-    if not limited:
-        stop = LOWEST_LIMIT if zero_for_one else HIGHEST_LIMIT
-    o = quote(state, pool, zero_for_one, exact_in, amount, stop)
-    amount_in, gone = (o.amount0, o.amount1) if zero_for_one else (o.amount1, o.amount0)
-    status, partial = np.int64(o.status), not is_zero(o.remaining)
-    if status == OVERFLOW:
-        status = np.int64(NO_REASON)
-    if status == OK and is_zero(amount_in) and is_zero(gone):
-        status = np.int64(NOTHING_SWAPPED)
-    if status == OK and partial and not exact_in and not limited:
-        status = np.int64(OUTPUT_UNAVAILABLE)
-    return Trade(status, amount_in, negate(gone), partial, o.sqrt_price, o.tick, o.liquidity)

@@ -11,23 +11,18 @@ The pass ends with the last asked block. Only if some pool was unknown does it g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from disruptor.handler_set import Extension
 from disruptor.handlers.messages import KIND_UNKNOWN, NO_ID, PoolIncomplete
-from disruptor.handlers.quote_kernels import (
-    ANSWER_DTYPE,
-    MAX_HOPS,
-    MOVED_DTYPE,
-    PATH,
-    QUERY_DTYPE,
-    QUOTE_TABLES,
-    answer_queries,
-)
+from disruptor.handlers.moved_rows import moved_dtype
+from disruptor.handlers.quote_entry import layout_of, queries_kernel
+from disruptor.handlers.quote_kernels import ANSWER_DTYPE, MAX_HOPS, PATH, QUERY_DTYPE
 from disruptor.handlers.quoting import AFTER_END, NOT_CREATED, UNKNOWN_POOL
 from disruptor.references import describe_tables
 from disruptor.replay.request import Progress, RunRequest
@@ -61,21 +56,37 @@ def quote(
     _check(queries)
     order = np.argsort(queries["block"], kind="stable")
     ordered = np.ascontiguousarray(queries[order])
+    handlers = handlers_of(request)
+    venues = handlers.extensions
     found = run_session(
-        request, handlers_of(request), lambda session: _Quotes(session, ordered).answer(), progress
+        request, handlers, lambda session: _Quotes(session, ordered, venues).answer(), progress
     )
     answers = np.empty_like(found)
     answers[order] = found
     return answers
 
 
-def warm_quotes(state: State) -> None:
+def warm_quotes(state: State, venues: Sequence[Extension] = ()) -> None:
     """Compile the kernel that answers queries, by asking nothing of a state."""
-    tables = describe_tables([state.arrays[table.name] for table in QUOTE_TABLES], np.zeros(8, np.int64))
     nothing = np.zeros((0, MAX_HOPS), np.int64)
-    answer_queries(
-        tables, np.zeros(0, QUERY_DTYPE), nothing, np.zeros(0, ANSWER_DTYPE), np.zeros(MAX_HOPS, MOVED_DTYPE)
-    )
+    _Answering(state, venues).answer(np.zeros(0, QUERY_DTYPE), nothing, np.zeros(0, ANSWER_DTYPE))
+
+
+class _Answering:
+    """The kernel that answers queries, with all that it works on."""
+
+    def __init__(self, state: State, venues: Sequence[Extension]) -> None:
+        layout = layout_of(venues)
+        self._kernel = queries_kernel(venues)
+        self._kept, self._fault = np.zeros(MAX_HOPS, moved_dtype(layout.extensions)), np.zeros(8, np.int64)
+        self._tables = describe_tables([state.arrays[name] for name in layout.names], self._fault)
+
+    def answer(
+        self, queries: npt.NDArray[Any], ids: npt.NDArray[np.int64], answers: npt.NDArray[Any]
+    ) -> None:
+        """Answer queries at the present state, into `answers`."""
+        with np.errstate(over="ignore"):
+            self._kernel(self._tables, queries, ids, answers, self._kept)
 
 
 def _check(queries: npt.NDArray[Any]) -> None:
@@ -164,15 +175,13 @@ def _behind_missing(run: Run, at: int) -> int:
 class _Quotes:
     """One pass over the events that answers queries, given in order of blocks."""
 
-    def __init__(self, session: Session, queries: npt.NDArray[Any]) -> None:
+    def __init__(self, session: Session, queries: npt.NDArray[Any], venues: Sequence[Extension]) -> None:
         self._session, self._queries = session, queries
         self._asked = AskedBlocks(queries["block"])
         self._pools = _PoolIds(session.processor.state)
         self._answers = np.zeros(len(queries), ANSWER_DTYPE)
         self._answered = 0
-        self._saved, self._fault = np.zeros(MAX_HOPS, MOVED_DTYPE), np.zeros(8, np.int64)
-        arrays = session.processor.state.arrays
-        self._tables = describe_tables([arrays[table.name] for table in QUOTE_TABLES], self._fault)
+        self._answering = _Answering(session.processor.state, venues)
 
     def answer(self) -> npt.NDArray[Any]:
         """Process as much of the stream as it takes; the answers."""
@@ -198,8 +207,7 @@ class _Quotes:
             return
         part = slice(self._answered, ready)
         queries, ids = self._queries[part], self._pools.ids(self._queries[part])
-        with np.errstate(over="ignore"):
-            answer_queries(self._tables, queries, ids, self._answers[part], self._saved)
+        self._answering.answer(queries, ids, self._answers[part])
         self._answered = ready
 
     def _is_done(self) -> bool:

@@ -32,7 +32,7 @@ def warm_up(profiles: Sequence[RunSettings], handlers: tuple[str, ...] = ()) -> 
         processor = build_processor(handler_set, settings, Memory(settings).allocate)
         processor.compile()
         processor.state.digest()
-    warm_quotes(processor.state)
+    warm_quotes(processor.state, handler_set.extensions)
     warm_readers(profiles[-1])
     parts = {name: round(seconds, 3) for name, seconds in compile_cache.compile_seconds.items()}
     return {

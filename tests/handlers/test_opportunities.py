@@ -9,7 +9,8 @@ import pytest
 
 from disruptor.handlers import messages as m
 from disruptor.handlers.opportunities import opportunity_handlers
-from disruptor.handlers.path_costs import GAS_BASE, GAS_V2
+from disruptor.handlers.path_costs import GAS_BASE
+from disruptor.handlers.uniswap_venues import GAS_V2
 from tests.support.markets import (
     DAI,
     ETHER,

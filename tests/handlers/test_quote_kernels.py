@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from disruptor.handlers.moved_rows import moved_dtype
 from disruptor.handlers.pools import NO_FEE
 from disruptor.handlers.quote_kernels import (
     ANSWER_DTYPE,
     EXACT_IN,
     EXACT_OUT,
     MAX_HOPS,
-    MOVED_DTYPE,
     PATH,
     QUERY_DTYPE,
     answer_queries,
@@ -75,7 +75,7 @@ def answers_of(book: Book, asked: list[tuple[Any, Hops]]) -> list[Any]:
         row[: len(hops)] = [at for at, _ in hops]
     answers = np.zeros(len(asked), ANSWER_DTYPE)
     with np.errstate(over="ignore"):
-        answer_queries(book.tables(), queries, ids, answers, np.zeros(MAX_HOPS, MOVED_DTYPE))
+        answer_queries(book.tables(), queries, ids, answers, np.zeros(MAX_HOPS, moved_dtype()))
     assert not book.fault.any()
     return [json.loads(line) for line in answer_lines(queries, answers)]
 
