@@ -30,12 +30,12 @@ import numpy as np
 
 from bench.amm_peers import Market, Peer, Swap, find_peers
 from disruptor.access import insert, meta_of, row
-from disruptor.handlers.pools import pool_directory, pools, ticks
+from disruptor.handlers.pools import pools, ticks
 from disruptor.handlers.tick_bitmap import flip, tick_bitmap
 from disruptor.handlers.tick_math import sqrt_ratio_at_tick, tick_at_sqrt_ratio
 from disruptor.handlers.uniswap_v2 import get_amount_in, get_amount_out
-from disruptor.handlers.uniswap_v3 import HIGHEST_LIMIT, LOWEST_LIMIT, quote, settle
-from disruptor.handlers.uniswap_v3_tables import v3_fees
+from disruptor.handlers.uniswap_v3 import HIGHEST_LIMIT, LOWEST_LIMIT, quote, rehearse, settle
+from disruptor.handlers.uniswap_v3_tables import step_notes, v3_fees
 from disruptor.handlers.wide import load, low64, negate, store, u256
 from disruptor.jit import jit_uncounted
 from disruptor.processor import plain_allocate
@@ -47,7 +47,7 @@ ROWS, RUNS = 256, 41
 ROUNDS, PEER_SWAPS, AGREED = 25, 200, 64
 #: How many times ours a peer's swap is asked to take.
 ASKED = {"degenbot": 20, "pyrevm": 100}
-TABLES = [pools, pool_directory, ticks, tick_bitmap, v3_fees]
+TABLES = [pools, ticks, tick_bitmap, v3_fees, step_notes]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
 LIMBS = ("<u8", (4,))
 OPERANDS = np.dtype([("a", *LIMBS), ("b", *LIMBS), ("c", *LIMBS), ("number", "<i8")], align=True)
@@ -96,9 +96,11 @@ def once(state: Any, operation: int, given: Any, changed: Any) -> Any:
         return np.uint64(tick_at_sqrt_ratio(a)[1])
     zero_for_one = given["number"] != 0
     limit = LOWEST_LIMIT if zero_for_one else HIGHEST_LIMIT
-    found = quote(state, 0, zero_for_one, True, a, limit)
     if operation == V3_SETTLE:
+        found = rehearse(state, 0, zero_for_one, True, a, limit)
         settle(state, 0, zero_for_one, True, a, limit, found, np.uint64(0))
+    else:
+        found = quote(state, 0, zero_for_one, True, a, limit)
     return low64(found.amount0) ^ low64(found.amount1)
 
 
@@ -109,7 +111,7 @@ def make_pool(tables: Any, positions: Any) -> None:
     p = row(state.pools, 0)
     p["fee"] = FEE
     p["tick"] = TICK
-    row(state.pool_directory, 0)["tick_spacing"] = SPACING
+    p["tick_spacing"] = SPACING
     _, price = sqrt_ratio_at_tick(TICK)
     store(p["sqrt_price_x96"], price)
     store(p["liquidity"], u256(len(positions)) << 64)

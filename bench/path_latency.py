@@ -101,7 +101,7 @@ def make(tables: Any, positions: Any) -> None:
     p = row(state.pools, 2)
     p["kind"], p["fee"], p["tick"] = np.uint32(KIND_UNISWAP_V3), np.uint32(500), np.int32(TICK)
     p["flags"] = np.uint32(PRICE_KNOWN | TICKS_KNOWN)
-    row(state.pool_directory, 2)["tick_spacing"] = np.int32(SPACING)
+    p["tick_spacing"] = np.int32(SPACING)
     _, price = sqrt_ratio_at_tick(TICK)
     store(p["sqrt_price_x96"], price)
     store(p["liquidity"], mul(RANGE, u256(len(positions))))

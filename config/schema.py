@@ -125,6 +125,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     normalised_swaps: Annotated[bool, Spec(boolean, "emit each swap as DeFiSwapEvent", semantic=True)] = True
     default_v2_fee: Annotated[int, Spec(_FEE, "millionths, of unlisted V2 factories", semantic=True)] = 3000
     enable_bounds_checking: Annotated[bool, Spec(boolean, "check every row access of handlers")] = False
+    cache_prefetch: Annotated[bool, Spec(boolean, "ask for the rows of coming events ahead of time")] = True
     enable_simd: Annotated[bool, Spec(boolean, "screen many arbitrage cycles at once, as vectors")] = True
     cpu_cores: Annotated[tuple[int, ...], Spec(cpu_cores, "CPUs to pin to; [] pins nothing")] = ()
     memory_pool_size: Annotated[int, Spec(_MEMORY, "most that rings and state tables may take")] = 4 << 30

@@ -21,7 +21,7 @@ from numba.extending import overload
 from disruptor.jit import inline
 from disruptor.status import ROW_OUT_OF_BOUNDS, TABLE_FULL, TOO_MANY_INSERTS
 from disruptor.table import LIVE
-from disruptor.table_code import NOT_YOURS, define_access
+from disruptor.table_code import NOT_YOURS, define_access, define_copies
 from disruptor.views import CheckedView, PlainView, ReadOnlyView
 
 __all__ = [
@@ -32,7 +32,11 @@ __all__ = [
     "assign_at",
     "claim_id",
     "find",
+    "holds",
     "insert",
+    "prefetch",
+    "prefetch_found",
+    "prefetch_key",
     "read",
     "remove",
     "row",
@@ -139,7 +143,17 @@ def _compiled_own(table: Any) -> Any:
     return (lambda table: None) if _variant(table) else None
 
 
+def prefetch(table: Any, index: Any) -> None:
+    """Ask for a row before it is needed. An index outside the table is no fault: nothing is read."""
+
+
+def _prefetch_bucket(table: Any, index: Any) -> None:
+    """Ask for a bucket before it is needed."""
+
+
 define_access(
+    prefetch=prefetch,
+    prefetch_bucket=_prefetch_bucket,
     row=row,
     read=read,
     own=_own,
@@ -191,6 +205,26 @@ def _bucket_of(table: Any, key: Any) -> Any:
 def find(table: Any, first: Any, second: Any) -> Any:
     """Row index of a key in a hashed table, or -1. A one-field key passes 0 as `second`."""
     return _bucket_at(table, _bucket_of(table, _pack(first, second)))["row"]
+
+
+@inline
+def prefetch_key(table: Any, first: Any, second: Any) -> None:
+    """Ask for where the look-up of a key in a hashed table begins."""
+    _prefetch_bucket(table, _slot_of(_pack(first, second), meta_of(table)["bucket_mask"]))
+
+
+@inline
+def prefetch_found(table: Any, first: Any, second: Any) -> None:
+    """Look a key up in a hashed table, and ask for its row."""
+    at = find(table, first, second)
+    if at >= 0:
+        prefetch(table, at)
+
+
+@inline
+def holds(table: Any, index: Any) -> Any:
+    """Whether an index lies within the table: what an event ahead says has not been checked yet."""
+    return np.uint64(index) < np.uint64(meta_of(table)["capacity"])
 
 
 @inline
@@ -257,22 +291,21 @@ def remove(table: Any, first: Any, second: Any) -> Any:
     return True
 
 
-@inline
-def assign(target: Any, source: Any) -> Any:
+def assign(target: Any, source: Any) -> None:
     """Copy a byte string or limbs from one row's field to another's of the same length.
 
     Handlers are compiled without numba's reference counting (an atomic increment for each array passed), and numba
-    can't compile the slice in `target[:] = source` without it.
+    can't compile the slice in `target[:] = source` without it. Lengths that differ do not compile.
     """
-    for k in range(len(target)):
-        target[k] = source[k]
+    target[:] = source
 
 
-@inline
-def assign_at(target: Any, offset: Any, source: Any) -> Any:
-    """Copy all of `source` into `target` from `offset` on."""
-    for k in range(len(source)):
-        target[offset + k] = source[k]
+def assign_at(target: Any, offset: Any, source: Any) -> None:
+    """Copy all of `source` into `target` from `offset` on; the caller promises that it fits."""
+    target[offset : offset + len(source)] = source
+
+
+define_copies(assign, assign_at)
 
 
 @inline

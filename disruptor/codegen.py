@@ -24,6 +24,7 @@ import numpy as np
 from disruptor import compile_cache, identity
 from disruptor.errors import DefinitionError
 from disruptor.handler_set import HandlerSet, Stage
+from disruptor.jit import JIT_DISABLED
 from disruptor.message import DEFAULT_SLOT_SIZE, MessageType
 from disruptor.status import AGAIN, IDLE, OK, RING_FULL, STOPPED, TABLE_FULL, TOO_MANY_SLICES
 
@@ -43,6 +44,8 @@ CONTROL_DTYPE = np.dtype(
     ],
     align=True,
 )
+#: Events between two stages of what runs ahead of an event: time for a row to come from memory.
+AHEAD = 8
 #: A sliced handler that asks for more is stuck.
 MAX_SLICES = 1 << 24
 
@@ -56,15 +59,17 @@ class GeneratedLoop:
     key: str
 
 
-def generate(handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SLOT_SIZE) -> GeneratedLoop:
-    """Write, import and return the loop of a handler set in one of its variants."""
-    source = _Writer(handlers, checked, slot_size).text()
+def generate(
+    handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SLOT_SIZE, ahead: bool = True
+) -> GeneratedLoop:
+    """Write, import and return the loop of a handler set in one of its variants; `ahead` asks for rows in advance."""
+    source = _Writer(handlers, checked, slot_size, ahead).text()
     for h in handlers.handlers:
         if getattr(sys.modules.get(h.module), h.name, None) is not h:
             raise DefinitionError(
                 f"handler {h.name}: {h.module}.{h.name} is another object by now; give each handler a name of its own"
             )
-    closure = identity.close(handlers.roots)
+    closure = identity.close([*handlers.roots, *(stage for h in handlers.handlers for stage in h.ahead)])
     for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.table_code"):
         closure.modules[name] = importlib.import_module(name)
     extra = [source, *(t.schema() for t in handlers.tables)]
@@ -77,8 +82,9 @@ def generate(handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SL
 class _Writer:
     """Builds the module's text."""
 
-    def __init__(self, handlers: HandlerSet, checked: bool, slot_size: int) -> None:
+    def __init__(self, handlers: HandlerSet, checked: bool, slot_size: int, ahead: bool) -> None:
         self.set, self.checked, self.slot_size = handlers, checked, slot_size
+        self.ahead = ahead and not JIT_DISABLED
         self.lines: list[str] = []
         self.depth = 0
         self.modules = list(dict.fromkeys(h.module for h in handlers.handlers))
@@ -116,8 +122,12 @@ class _Writer:
         for k in range(count):
             self.put(f"_h{k} = _handler{k}.kernel", f"_m{k} = _handler{k}.message")
         extensions = "".join(f"_extension{k}, " for k in range(len(self.set.extensions)))
+        for k, h in enumerate(self.set.handlers):
+            for s in range(len(h.ahead) if self.ahead else 0):
+                self.put(f"_a{k}_{s} = _handler{k}.ahead[{s}]")
+        seen = f"checked={self.checked}, extensions=({extensions})"
+        self.put(f"_layout_ahead = state_layout(_handlers, '', {seen})")
         for number, module in enumerate(self.modules):
-            seen = f"checked={self.checked}, extensions=({extensions})"
             self.put(f"_layout{number} = state_layout(_handlers, {module!r}, {seen})")
         self.put(f"_outputs = OutputLayout({self.slot_size})", "", "")
 
@@ -133,6 +143,7 @@ class _Writer:
         self.put("out_mask = cell['mask']", "out_capacity = out_mask + 1")
         for number in range(len(self.modules)):
             self.put(f"state{number} = bind_state(_layout{number}, tables)")
+        self.put("state_ahead = bind_state(_layout_ahead, tables)")
         for t in self.set.tables:
             if any(t in h.max_inserts for h in self.set.handlers):
                 self.put(f"meta_{t.name} = meta_of(state0.{t.name})")
@@ -148,6 +159,7 @@ class _Writer:
         self.put("while sequence < available:")
         self.depth = 3
         self.put("i = (sequence - base) & mask", "type_id = headers[i]['type_id']")
+        self._run_ahead()
         for number, message in enumerate(self.set.inputs):
             self._branch(number, message)
         self.put("else:" if self.set.inputs else "if True:", "    counts[0] += 1")
@@ -158,6 +170,25 @@ class _Writer:
         self.depth = 1
         self.put("if failed >= 0:", "    cell['next'] = first  # a failed event's outputs never leave")
         self.put("c['next'] = sequence", "c['handler'] = failed", "c['table'] = full", "return reason")
+
+    def _run_ahead(self) -> None:
+        """Ask for the rows of coming events: the farther the event, the earlier the stage."""
+        depth = max((len(h.ahead) for h in self.set.handlers if self.ahead), default=0)
+        for stage in range(depth, 0, -1):
+            self.put(f"if sequence + {stage * AHEAD} < available:")
+            self.depth += 1
+            self.put(f"j = (sequence + {stage * AHEAD} - base) & mask", "kind = headers[j]['type_id']")
+            word = "if"
+            for message in self.set.inputs:
+                calls = [
+                    f"    _a{k}_{len(h.ahead) - stage}(state_ahead, in_{message.name}[j])"
+                    for k, h in enumerate(self.set.handlers)
+                    if h.message.type_id == message.type_id and len(h.ahead) >= stage
+                ]
+                if calls:
+                    self.put(f"{word} kind == {message.type_id}:  # {message.name}", *calls)
+                    word = "elif"
+            self.depth -= 1
 
     def _branch(self, number: int, message: MessageType) -> None:
         stages = self.set.stages(message)

@@ -2,8 +2,9 @@
 
 *State digest*: the sum modulo 2^128 of the hashes of all canonical rows (see `disruptor.table`). A sum does not depend
 on the order of rows, so neither capacities, nor the layout of hash tables, nor (later) the number of shards show. A
-row's hash is two XXH64 with seeds 0 and 1 over an 8-byte tag of the table and the canonical bytes: XXH64 because it
-is 40 lines to write in a kernel and the `xxhash` package is its oracle; not XXH3, which is ten times that.
+row's hash is two XXH64 with seeds 0 and 1 over an 8-byte tag of the table and its fields, and the canonical bytes:
+XXH64 because it is 40 lines to write in a kernel and the `xxhash` package is its oracle; not XXH3, which is ten times
+that.
 
 *Output digest*: XXH3-128 streamed over the output slots as they leave, hence of their order and every byte.
 """
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from disruptor.compile_cache import entry
 from disruptor.jit import jit
+from disruptor.message import FieldType
 from disruptor.table import LIVE, Table, TableArrays
 
 _P1 = np.uint64(0x9E3779B185EBCA87)
@@ -158,7 +160,8 @@ def state_digest(
             continue
         fields = _describe(table, bases)
         octets = np.zeros(-(-(_TAG_BYTES + int(_canonical_size(fields))) // 8) * 8 + 32, np.uint8)
-        tag = hashlib.sha256(f"{table.name}:{','.join(table.fields)}".encode()).digest()[:_TAG_BYTES]
+        names = ",".join(_shown(table))
+        tag = hashlib.sha256(f"{table.name}:{names}".encode()).digest()[:_TAG_BYTES]
         octets[:_TAG_BYTES] = np.frombuffer(tag, np.uint8)
         storage = arrays[table.name]
         rows = storage.rows.view(np.uint8).reshape(len(storage.rows), table.row_size)
@@ -195,8 +198,13 @@ def _gather_identities(
     return (stacked if len(stacked) else np.zeros((1, 32), np.uint8)), bases
 
 
+def _shown(table: Table) -> dict[str, FieldType]:
+    """The fields that a digest tells of: what is derived from others may be kept in any way."""
+    return {n: k for n, k in table.fields.items() if not k.name.startswith("derived:")}
+
+
 def _describe(table: Table, bases: Mapping[str, tuple[int, int, int]]) -> npt.NDArray[Any]:
-    shown = {n: k for n, k in table.fields.items() if not k.name.startswith("derived:")}
+    shown = _shown(table)
     fields = np.zeros(len(shown), FIELD_DTYPE)
     for at, (name, kind) in enumerate(shown.items()):
         fields[at] = (table.offsets[name], kind.dtype.itemsize, -1, 0, 0)

@@ -33,6 +33,7 @@ class Handler:
         max_outputs: int,
         max_inserts: Mapping[Table, int],
         slices: bool,
+        ahead: Sequence[Callable[..., Any]] = (),
     ) -> None:
         if not isinstance(function, types.FunctionType):
             raise DefinitionError(
@@ -40,6 +41,7 @@ class Handler:
             )
         self.function, self.message, self.tables = function, message, tuple(tables)
         self.max_outputs, self.max_inserts, self.slices = max_outputs, dict(max_inserts), slices
+        self.ahead = tuple(ahead)
         self.name = function.__name__
         self.module = function.__module__
         self.kernel = jit(function)
@@ -51,6 +53,10 @@ class Handler:
         where = f"handler {self.name}"
         if len(inspect.signature(self.function).parameters) != 3:
             raise DefinitionError(f"{where}: must take exactly (state, event, out)")
+        for stage in self.ahead:
+            plain = getattr(stage, "py_func", stage)
+            if not callable(plain) or len(inspect.signature(plain).parameters) != 2:
+                raise DefinitionError(f"{where}: what runs ahead must take exactly (state, event)")
         if self.returns_status and self._may_return_nothing:
             raise DefinitionError(
                 f"{where}: returns a status on one path and nothing on another; return OK there"
@@ -78,6 +84,7 @@ def handler(
     max_outputs: int = 0,
     max_inserts: int | Mapping[Table, int] = 0,
     slices: bool = False,
+    ahead: Sequence[Callable[..., Any]] = (),
 ) -> Callable[[Callable[..., Any]], Handler]:
     """Declare a handler for one message type.
 
@@ -89,6 +96,9 @@ def handler(
     max_inserts : the most rows it inserts for one event: a number for each of its hashed tables and dense
         domains, or a mapping
     slices : it may return AGAIN to be called again for the same event, with room checked anew
+    ahead : kernels `(state, event)` that ask for rows before the event is handled (`prefetch`), farthest first: the
+        last one runs some events ahead, the one before it twice as many. They change nothing, and what they read may
+        be from before the events in between
 
     Raises
     ------
@@ -103,7 +113,7 @@ def handler(
             inserts = dict(max_inserts)
         else:
             inserts = {t: max_inserts for t in tables if max_inserts and t.key is not None}
-        return Handler(function, message, tables, max_outputs, inserts, slices)
+        return Handler(function, message, tables, max_outputs, inserts, slices, ahead)
 
     return declare
 

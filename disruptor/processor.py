@@ -46,6 +46,7 @@ class Processor:
     output_slots : slots of the output ring, a power of two
     slot_size : bytes of an input and of an output slot
     checked : compile the variant that checks row indices and declared inserts
+    ahead : compile the variant that runs what handlers declare to run ahead of events
     max_batch : events between two publications of progress
     allocate : where state and output ring come from
 
@@ -63,11 +64,12 @@ class Processor:
         output_slots: int = 65536,
         slot_size: int = DEFAULT_SLOT_SIZE,
         checked: bool = False,
+        ahead: bool = True,
         max_batch: int = 1024,
         allocate: Allocate = plain_allocate,
     ) -> None:
         self.handlers, self.slot_size = handlers, slot_size
-        self._loop = generate(handlers, checked=checked, slot_size=slot_size)
+        self._loop = generate(handlers, checked=checked, slot_size=slot_size, ahead=ahead)
         self.state = State(handlers.tables, capacities, allocate)
         self._output_slots = output_slots
         self._check_room()

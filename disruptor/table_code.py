@@ -13,10 +13,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.imputils import lower_builtin
 from numba.extending import type_callable
+from numba.np.numpy_support import as_dtype
 
 from disruptor.references import BUCKETS, FAULT, LINKS, META, ROWS, TableRef, element, load_address
 from disruptor.status import ROW_OUT_OF_BOUNDS
 
+#: Bytes of a cache line.
+_LINE = 64
 NOT_YOURS = "this table belongs to another module: read it with `read`, or list it in tables=[...]"
 
 
@@ -83,6 +86,17 @@ def _store(builder: Any, descriptor: Any, word: int, index: Any, value: Any) -> 
     builder.store(value, builder.inttoptr(address, ir.IntType(64).as_pointer()))
 
 
+def _prefetch(builder: Any, address: Any, size: int) -> None:
+    """Ask for the cache lines of `size` bytes, to be written."""
+    pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag]), "llvm.prefetch.p0i8"
+    )
+    for offset in sorted({*range(0, size, _LINE), size - 1}):
+        line = builder.inttoptr(builder.add(address, address.type(offset)), pointer)
+        builder.call(function, [line, flag(1), flag(3), flag(1)])  # for writing, to all caches, data
+
+
 def _writable(table: TableRef) -> Any:
     if table.declaration[1] == "foreign":
         raise numba.errors.TypingError(NOT_YOURS)
@@ -93,6 +107,52 @@ def _access(context: Any, builder: Any, table: TableRef, values: list[Any]) -> A
     if table.declaration[1] == "plain":
         return _pointer(context, builder, table, values[0], ROWS, values[1])
     return _checked_pointer(context, builder, table, values)
+
+
+def _nbytes(field: Any) -> int:
+    return int(as_dtype(field).itemsize)
+
+
+def define_copies(assign: Any, assign_at: Any) -> None:
+    """Give numba the copying of fields: moves of a constant size, instead of a loop over bytes."""
+
+    def kinds(target: Any, source: Any) -> Any:
+        fields = isinstance(target, types.NestedArray) and isinstance(source, types.NestedArray)
+        return (target, source) if fields and target.dtype == source.dtype else None
+
+    type_callable(assign)(
+        lambda _context: (
+            lambda target, source: (
+                types.none if kinds(target, source) and target.shape == source.shape else None
+            )
+        )
+    )
+    type_callable(assign_at)(
+        lambda _context: (
+            lambda target, offset, source: (
+                types.none if kinds(target, source) and isinstance(offset, types.Integer) else None
+            )
+        )
+    )
+
+    def copy(context: Any, builder: Any, kind: Any, target: Any, source: Any, size: Any) -> Any:
+        """`target` an address in bytes; `source` a value of the NestedArray `kind`."""
+        begin = context.make_array(kind)(context, builder, source).data
+        cgutils.raw_memmove(builder, target, begin, size, 1)
+        return context.get_dummy_value()
+
+    @lower_builtin(assign, types.NestedArray, types.NestedArray)
+    def lower_assign(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        target = context.make_array(sig.args[0])(context, builder, args[0]).data
+        size = ir.IntType(64)(_nbytes(sig.args[1]))
+        return copy(context, builder, sig.args[1], target, args[1], size)
+
+    @lower_builtin(assign_at, types.NestedArray, types.Integer, types.NestedArray)
+    def lower_assign_at(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        target = context.make_array(sig.args[0])(context, builder, args[0]).data
+        offset = context.cast(builder, args[1], sig.args[1], types.int64)
+        size = ir.IntType(64)(_nbytes(sig.args[2]))
+        return copy(context, builder, sig.args[2], builder.gep(target, [offset]), args[2], size)
 
 
 def define_access(**functions: Any) -> None:
@@ -126,6 +186,15 @@ def define_access(**functions: Any) -> None:
         cgutils.memset(builder, builder.inttoptr(address, cgutils.voidptr_t), address.type(size), 0)
         return context.get_dummy_value()
 
+    def prefetch(word: int) -> Any:
+        def build(context: Any, builder: Any, table: TableRef, values: list[Any]) -> Any:
+            size = element(table, word).size
+            address = load_address(builder, values[0], word)
+            _prefetch(builder, builder.add(address, builder.mul(values[1], values[1].type(size))), size)
+            return context.get_dummy_value()
+
+        return build
+
     def own(context: Any, _builder: Any, _table: Any, _values: list[Any]) -> Any:
         return context.get_dummy_value()
 
@@ -142,4 +211,6 @@ def define_access(**functions: Any) -> None:
     _define(functions["link"], lambda t: types.int64, link, index)
     _define(functions["set_link"], lambda t: types.none, set_link, index, index)
     _define(functions["fail"], lambda t: types.none, fail, index)
+    _define(functions["prefetch"], lambda t: types.none, prefetch(ROWS), index)
+    _define(functions["prefetch_bucket"], lambda t: types.none, prefetch(BUCKETS), index)
     _define(functions["clear"], lambda t: types.none, clear, index)

@@ -31,7 +31,7 @@ from disruptor.handlers.messages import FLAG_AMOUNT_OVERFLOW, FLAG_PARENT_UNKNOW
 from disruptor.handlers.pools import AUDITED, FEES_KNOWN, PRICE_KNOWN, UNVERIFIED, is_complete
 from disruptor.handlers.reverts import K_DECREASED
 from disruptor.handlers.uniswap_v2 import amount_received, k_holds
-from disruptor.handlers.uniswap_v3 import HIGHEST_LIMIT, LOWEST_LIMIT, quote, settle
+from disruptor.handlers.uniswap_v3 import HIGHEST_LIMIT, LOWEST_LIMIT, rehearse, settle
 from disruptor.handlers.wide import (
     add,
     bit_length,
@@ -188,7 +188,7 @@ def audit_v3_swap(state: Any, event: Any) -> bool:
         limit = price if way == 2 else open_limit
         if is_zero(amount) or is_negative(amount):
             continue
-        outcome = quote(state, pool, zero_for_one, exact_in, amount, limit)
+        outcome = rehearse(state, pool, zero_for_one, exact_in, amount, limit)
         if outcome.status == OK and _is_logged(event, outcome, amount0, amount1, price):
             settle(state, pool, zero_for_one, exact_in, amount, limit, outcome, _now(state))
             matched = True

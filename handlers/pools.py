@@ -58,6 +58,7 @@ pools = Table(
         "sqrt_price_x96": u256,
         "tick": i32,
         "fee_protocol": u32,
+        "tick_spacing": derived(i32),  # of `pool_directory`: on the lines that a swap touches anyway
     },
     key="pools",
 )

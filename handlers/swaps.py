@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import assign, read, row
+from disruptor.access import assign, prefetch, read, row
 from disruptor.emit import emit
 from disruptor.handler import handler
 from disruptor.handlers.fixed_point import magnitude
@@ -38,6 +38,12 @@ swap_counters = Table("swap_counters", {"withheld": u64, "emitted": u64, "unknow
 
 
 @jit
+def _directory(state: Any, event: Any) -> None:
+    """Ask for the addresses of a swap's pool."""
+    prefetch(state.pool_directory, np.int64(event["pool"]))
+
+
+@jit
 def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) -> None:
     """Fill what does not depend on amounts."""
     directory = read(state.pool_directory, event["pool"])
@@ -56,7 +62,7 @@ def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) 
     row(state.swap_counters, 0)["emitted"] += np.uint64(1)
 
 
-@handler(UniswapV2Swap, tables=[swap_counters], max_outputs=1)
+@handler(UniswapV2Swap, tables=[swap_counters], max_outputs=1, ahead=[_directory])
 def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
     """Normalise a V2 swap."""
     if read(state.pools, event["pool"])["kind"] != KIND_UNISWAP_V2:
@@ -86,7 +92,7 @@ def _store_gain(amount: Any, plus: Any, minus: Any) -> None:
     store(amount, sub(plus, minus) if plus > minus else u256(0))
 
 
-@handler(UniswapV3Swap, tables=[swap_counters], max_outputs=1)
+@handler(UniswapV3Swap, tables=[swap_counters], max_outputs=1, ahead=[_directory])
 def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """Normalise a V3 swap: the pool's gain is what was paid in."""
     if read(state.pools, event["pool"])["kind"] != KIND_UNISWAP_V3:

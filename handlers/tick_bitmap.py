@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from disruptor.access import find, insert, read, remove, row
 from disruptor.handlers.wide import U256, bit_length, is_zero, load, negate, store, sub, u256
 from disruptor.jit import jit
@@ -29,6 +31,12 @@ tick_bitmap = Table(
     key=("pool", "word"),
     digest=False,
 )
+
+
+@jit
+def word_of(tick: Any, spacing: Any) -> Any:
+    """The word that a tick is in; a spacing that no pool has counts as 1."""
+    return (np.int64(tick) // max(np.int64(spacing), np.int64(1))) >> _WORD_SHIFT
 
 
 @jit

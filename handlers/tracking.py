@@ -28,6 +28,8 @@ from disruptor.handlers.audit import (
     v2_before,
 )
 from disruptor.handlers.fee_growth import collect_protocol, pay_flash
+from disruptor.handlers.hot_market import publish_v2, publish_v3
+from disruptor.handlers.lookahead import V2_SYNC, V3_RANGE, V3_SWAP
 from disruptor.handlers.messages import (
     FLAG_AMOUNT_OVERFLOW,
     FLAG_BORN,
@@ -70,15 +72,13 @@ from disruptor.handlers.pools import (
     ticks,
     tokens,
 )
-from disruptor.handlers.price import float_price_v2, float_price_v3
 from disruptor.handlers.tick_bitmap import tick_bitmap
-from disruptor.handlers.uniswap_v3_tables import v3_fees
+from disruptor.handlers.uniswap_v3_tables import step_notes, v3_fees
 from disruptor.handlers.v3_ranges import change_range, give_fees, give_tick
 from disruptor.handlers.wide import add, is_negative, is_zero, load, load_signed, negate, store, to_f64
 from disruptor.jit import jit
 from disruptor.status import OK
 
-_MILLION = 1_000_000
 _LOSES_STATE = ~(RESERVES_KNOWN | PRICE_KNOWN | TICKS_KNOWN | FEES_KNOWN) & 0xFFFFFFFF
 _V3_TABLES = (pools, market, v3_fees)
 _AUDIT_TABLES = (pools, v2_before, audit_counters, audit_failures)
@@ -87,36 +87,6 @@ _AUDIT_TABLES = (pools, v2_before, audit_counters, audit_failures)
 @jit
 def _epoch(state: Any) -> Any:
     return read(state.chain, 0)["epoch"]
-
-
-@jit
-def _publish_market(state: Any, pool: Any, price: Any, sequence: Any, time_ns: Any) -> None:
-    """Rewrite a pool's hot row from an approximate price; fee unknown or 100 % leaves no quotes."""
-    p = read(state.pools, pool)
-    line = row(state.market, pool)
-    kept = np.float64(_MILLION - np.int64(p["fee"])) / np.float64(_MILLION)
-    quoted = kept > 0.0
-    line["last_price"] = price
-    line["bid"] = price * kept if quoted else 0.0
-    line["ask"] = price / kept if quoted else 0.0
-    line["timestamp"] = np.uint64(time_ns)
-    line["sequence"] = np.uint64(sequence)
-    line["venue_id"] = np.uint32(pool)
-    line["instrument_id"] = p["pair"]
-
-
-@jit
-def _publish_v2(state: Any, pool: Any, event: Any) -> None:
-    p = read(state.pools, pool)
-    price = float_price_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
-    _publish_market(state, pool, price, event["sequence"], event["event_time_ns"])
-
-
-@jit
-def _publish_v3(state: Any, pool: Any, event: Any) -> None:
-    p = read(state.pools, pool)
-    price = float_price_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
-    _publish_market(state, pool, price, event["sequence"], event["event_time_ns"])
 
 
 @handler(BlockStart, tables=[chain, audit_stream])
@@ -186,6 +156,7 @@ def _enter(state: Any, event: Any) -> None:
     p = row(state.pools, pool)
     p["kind"] = event["kind"]
     p["fee"] = event["fee"]
+    p["tick_spacing"] = event["tick_spacing"]
     p["token0"] = event["token0"]
     p["token1"] = event["token1"]
     p["pair"] = np.uint32(at)
@@ -198,7 +169,9 @@ def _enter(state: Any, event: Any) -> None:
 def _correct(state: Any, event: Any) -> None:
     """A birth tells anew what an earlier announcement may have got wrong."""
     pool = event["pool"]
-    row(state.pools, pool)["fee"] = event["fee"]
+    p = row(state.pools, pool)
+    p["fee"] = event["fee"]
+    p["tick_spacing"] = event["tick_spacing"]
     d = row(state.pool_directory, pool)
     assign(d["factory"], event["factory"])
     d["tick_spacing"] = event["tick_spacing"]
@@ -226,7 +199,7 @@ def _refuted(event: Any) -> Any:
     return np.uint32(UNVERIFIED) if (event["flags"] & FLAG_REFUTED) != 0 else np.uint32(0)
 
 
-@handler(UniswapV2Sync, tables=[pools, market, v2_before, audit_stream])
+@handler(UniswapV2Sync, tables=[pools, market, v2_before, audit_stream], ahead=V2_SYNC)
 def on_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """Reserves as the pair states them."""
     if read(state.pools, event["pool"])["kind"] == KIND_UNISWAP_V2:
@@ -241,7 +214,7 @@ def _set_reserves(state: Any, event: Any) -> None:
     store(p["reserve1"], load(event["reserve1"]))
     p["flags"] |= np.uint32(RESERVES_KNOWN)
     p["epoch"] = _epoch(state)
-    _publish_v2(state, event["pool"], event)
+    publish_v2(state, event["pool"], event)
 
 
 @handler(UniswapV2Swap, tables=[pools, market, *_AUDIT_TABLES])
@@ -287,7 +260,7 @@ def on_v3_initialize(state: Any, event: Any, out: Any) -> Any:
         start_observations(state, event["pool"], read(state.chain, 0)["timestamp"])
 
 
-@handler(UniswapV3Swap, tables=[*_V3_TABLES, *_AUDIT_TABLES, ticks])
+@handler(UniswapV3Swap, tables=[*_V3_TABLES, *_AUDIT_TABLES, ticks, step_notes], ahead=V3_SWAP)
 def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """Check the swap and its fees; price, tick and liquidity as the pool states them."""
     p = row(state.pools, event["pool"])
@@ -311,7 +284,7 @@ def _set_price(state: Any, event: Any) -> None:
     p = row(state.pools, event["pool"])
     store(p["sqrt_price_x96"], load(event["sqrt_price_x96"]))
     p["tick"] = event["tick"]
-    _publish_v3(state, event["pool"], event)
+    publish_v3(state, event["pool"], event)
 
 
 @handler(UniswapV3SetFeeProtocol, tables=[pools])
@@ -347,13 +320,23 @@ def on_v3_increase_observations(state: Any, event: Any, out: Any) -> Any:
         grow_observations(state, event["pool"], event["cardinality_new"])
 
 
-@handler(UniswapV3Mint, tables=[*_V3_TABLES, ticks, tick_bitmap], max_inserts={ticks: 2, tick_bitmap: 2})
+@handler(
+    UniswapV3Mint,
+    tables=[*_V3_TABLES, ticks, tick_bitmap],
+    max_inserts={ticks: 2, tick_bitmap: 2},
+    ahead=V3_RANGE,
+)
 def on_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """Liquidity added to a range."""
     _change_liquidity(state, event, load(event["liquidity"]))
 
 
-@handler(UniswapV3Burn, tables=[*_V3_TABLES, ticks, tick_bitmap], max_inserts={ticks: 2, tick_bitmap: 2})
+@handler(
+    UniswapV3Burn,
+    tables=[*_V3_TABLES, ticks, tick_bitmap],
+    max_inserts={ticks: 2, tick_bitmap: 2},
+    ahead=V3_RANGE,
+)
 def on_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Liquidity taken from a range; a burn of zero only credits fees."""
     _change_liquidity(state, event, negate(load(event["liquidity"])))

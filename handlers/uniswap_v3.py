@@ -1,8 +1,8 @@
 """Uniswap V3 swaps across any number of ticks: what one would do, and making it so.
 
 A swap is a sequence of steps (`disruptor.handlers.swap_steps`). `quote` reads and changes nothing, and does not count
-the fees that providers earn; `settle` makes the outcome of a quote the pool's state. Both walk with the same `step`. A
-swap of one step, which is most, is settled without a second walk.
+the fees that providers earn. `rehearse` is a quote that notes each step's fee and the tick it crosses, and `settle`
+makes what was rehearsed the pool's state; only a swap of more steps than there are notes is walked a second time.
 
 **Bounds.** The limit lies between the lowest and the highest price, and each step ends at the limit, uses the amount
 up, or moves to another tick in the swap's direction; so there are fewer steps than ticks. No divisor can be zero: fees
@@ -34,6 +34,7 @@ from disruptor.handlers.reverts import (
 from disruptor.handlers.swap_math import MILLION
 from disruptor.handlers.swap_steps import NO_ROW, Progress, Terms, step
 from disruptor.handlers.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
+from disruptor.handlers.uniswap_v3_tables import MAX_NOTES
 from disruptor.handlers.wide import U256, is_negative, is_zero, load, negate, store, sub, u256
 from disruptor.jit import jit
 from disruptor.status import OK
@@ -52,7 +53,6 @@ class Outcome(NamedTuple):
     amount0, amount1 : U256, signed: what the pool gets is positive
     remaining : U256, what the limit left of the exact amount
     sqrt_price, tick, liquidity : U256, int64, U256, after the swap
-    fee_amount : U256, of the last step
     steps, crossed : int64, steps made and initialized ticks crossed
     """
 
@@ -63,7 +63,6 @@ class Outcome(NamedTuple):
     sqrt_price: Any
     tick: Any
     liquidity: Any
-    fee_amount: Any
     steps: Any
     crossed: Any
 
@@ -96,6 +95,30 @@ def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256,
         if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
             break
         status, _, p = step(state, terms, p)
+    return _outcome(status, terms, p, amount)
+
+
+@jit
+def rehearse(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> Outcome:
+    """`quote`, with its steps noted for `settle`. Mutates `step_notes`."""
+    status, terms, p = _begin(state, pool, zero_for_one, exact_in, amount, limit)
+    for _ in range(MAX_STEPS):
+        if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
+            break
+        liquidity = p.liquidity
+        status, crossed, p = step(state, terms, p)
+        if p.steps <= MAX_NOTES:
+            note = row(state.step_notes, p.steps - 1)
+            store(note["fee_amount"], p.fee_amount)
+            store(note["liquidity"], liquidity)
+            note["crossed"] = crossed
+    return _outcome(status, terms, p, amount)
+
+
+@jit
+def _outcome(status: Any, terms: Terms, p: Progress, amount: U256) -> Outcome:
+    """What the steps made of a swap come to."""
+    zero_for_one, exact_in, limit = terms.zero_for_one, terms.exact_in, terms.limit
     if status == OK and not is_zero(p.remaining) and p.sqrt_price != limit:
         status = TOO_MANY_STEPS
     exact = sub(amount, p.remaining)
@@ -109,7 +132,6 @@ def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256,
         p.sqrt_price,
         p.tick,
         p.liquidity,
-        p.fee_amount,
         p.steps,
         p.crossed,
     )
@@ -126,12 +148,12 @@ def settle(
     outcome: Any,
     timestamp: Any,
 ) -> None:
-    """Make the outcome of a quote the pool's state: price, liquidity, fees, ticks crossed, observation.
+    """Make the outcome of a rehearsal the pool's state: price, liquidity, fees, ticks crossed, observation.
 
     Parameters
     ----------
-    pool, zero_for_one, exact_in, amount, limit : as given to `quote`
-    outcome : Outcome with status `OK`, of this state
+    pool, zero_for_one, exact_in, amount, limit : as given to `rehearse`
+    outcome : what `rehearse` gave just before, with status `OK`
     timestamp : u64, seconds, of the block; 0 unknown
 
     Invariants
@@ -139,8 +161,12 @@ def settle(
     Mutates the pool's rows of `pools` and `v3_fees`, and rows of `ticks`; inserts and removes none.
     """
     p = row(state.pools, pool)
-    if outcome.steps == 1 and outcome.crossed == 0:
-        accrue(state, pool, zero_for_one, outcome.fee_amount, load(p["liquidity"]))
+    if outcome.steps <= MAX_NOTES:
+        for k in range(outcome.steps):
+            note = read(state.step_notes, k)
+            accrue(state, pool, zero_for_one, load(note["fee_amount"]), load(note["liquidity"]))
+            if note["crossed"] != NO_ROW:
+                cross_tick(state, pool, note["crossed"])
     else:
         _walk_again(state, pool, zero_for_one, exact_in, amount, limit)
     if p["tick"] != outcome.tick:
@@ -173,7 +199,7 @@ def _begin(
     p = read(state.pools, pool)
     price, liquidity = load(p["sqrt_price_x96"]), load(p["liquidity"])
     fee, tick = np.int64(p["fee"]), np.int64(p["tick"])
-    spacing = np.int64(read(state.pool_directory, pool)["tick_spacing"])
+    spacing = np.int64(p["tick_spacing"])
     status = _check(price, zero_for_one, amount, limit)
     if status == OK:
         status = _check_pool(price, tick, fee, spacing)

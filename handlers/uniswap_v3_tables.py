@@ -9,7 +9,7 @@ search of a swap, in `disruptor.handlers.tick_bitmap`.
 
 from __future__ import annotations
 
-from disruptor.message import u32, u64, u128, u256
+from disruptor.message import i64, u32, u64, u128, u256
 from disruptor.table import Table
 
 v3_fees = Table(
@@ -26,4 +26,21 @@ v3_fees = Table(
         "reserved": u32,
     },
     key="pools",
+)
+
+#: Steps of a swap that are noted; longer swaps are made twice.
+MAX_NOTES = 64
+
+#: The steps of the swap rehearsed last: scratch of `disruptor.handlers.uniswap_v3.rehearse`.
+step_notes = Table(
+    "step_notes",
+    {
+        "fee_amount": u256,
+        "liquidity": u128,  # in range during the step
+        "crossed": i64,  # row in `ticks` of the tick crossed, or -1
+        "reserved": u64,
+    },
+    key="step_notes",
+    capacity=MAX_NOTES,
+    digest=False,
 )

@@ -127,7 +127,7 @@ def _root_at(tick: Any) -> Any:
 @jit
 def _end_of_piece(state: Any, pool: Any, tick: Any, falling: Any) -> Any:
     """(tick, initialized): the next initialized tick, or where the look-out of `_WORDS` ends."""
-    spacing = max(np.int64(read(state.pool_directory, pool)["tick_spacing"]), np.int64(1))
+    spacing = max(np.int64(read(state.pools, pool)["tick_spacing"]), np.int64(1))
     compressed = np.int64(tick) // spacing
     if falling:
         found, initialized = next_initialized_below(state, pool, compressed, _WORDS)

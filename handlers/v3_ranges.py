@@ -55,7 +55,7 @@ def change_range(state: Any, pool: Any, lower: Any, upper: Any, delta: Any) -> i
 @jit
 def _compressed(state: Any, pool: Any, tick: Any) -> Any:
     """(usable, tick / spacing): a tick off the spacing, or out of range, can't be initialized."""
-    spacing = np.int64(read(state.pool_directory, pool)["tick_spacing"])
+    spacing = np.int64(read(state.pools, pool)["tick_spacing"])
     at = np.int64(tick)
     if spacing <= 0 or at < MIN_TICK or at > MAX_TICK:
         return False, np.int64(0)

@@ -149,6 +149,7 @@ def build_processor(
         },
         output_slots=settings.output_slots,
         checked=settings.enable_bounds_checking,
+        ahead=settings.cache_prefetch,
         max_batch=settings.max_batch,
         allocate=allocate,
     )

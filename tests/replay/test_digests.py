@@ -95,6 +95,14 @@ def test_bounds_checking_changes_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.compiled
+@pytest.mark.own_loop
+def test_asking_for_rows_ahead_changes_nothing() -> None:
+    found = replay(EXAMPLE, "cache_prefetch=false", keep=False, to_block=CUT, blocks=(str(BLOCKS),))
+    assert found.digests == expected()
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
 def test_two_runs_and_a_sink_change_nothing() -> None:
     runs = [one(), one(), replay(EXAMPLE, to_block=CUT, blocks=(str(BLOCKS),))]
     assert {run.digests for run in runs} == {expected()}

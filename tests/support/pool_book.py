@@ -129,7 +129,7 @@ class Book:
             else:
                 row["kind"], row["flags"] = KIND_UNISWAP_V3, PRICE_KNOWN | TICKS_KNOWN
                 row["sqrt_price_x96"], row["liquidity"] = limbs(pool.price, 4), limbs(pool.liquidity, 2)
-                row["tick"], names["tick_spacing"] = pool.tick, pool.spacing
+                row["tick"], row["tick_spacing"] = pool.tick, pool.spacing
                 self._enter_ticks(at, pool)
 
     def view(self, name: str) -> PlainView:

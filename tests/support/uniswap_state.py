@@ -16,11 +16,11 @@ from disruptor.access import insert, meta_of, read, remove, row
 from disruptor.compile_cache import entry_uncounted
 from disruptor.handlers.fee_growth import collect_protocol, open_tick, pay_flash
 from disruptor.handlers.observations import grow_observations, observe, start_observations
-from disruptor.handlers.pools import pool_directory, pools, ticks
+from disruptor.handlers.pools import pools, ticks
 from disruptor.handlers.swap_math import add_delta
 from disruptor.handlers.tick_bitmap import flip, next_initialized_above, next_initialized_below, tick_bitmap
-from disruptor.handlers.uniswap_v3 import quote, settle
-from disruptor.handlers.uniswap_v3_tables import v3_fees
+from disruptor.handlers.uniswap_v3 import quote, rehearse, settle
+from disruptor.handlers.uniswap_v3_tables import step_notes, v3_fees
 from disruptor.handlers.wide import add, is_zero, load, load_signed, negate, store
 from disruptor.jit import jit
 from disruptor.processor import plain_allocate
@@ -29,7 +29,7 @@ from disruptor.state import State
 from tests.support.uniswap_oracle import Pool
 from tests.support.wide_records import filled, number, put
 
-TABLES = [pools, pool_directory, ticks, tick_bitmap, v3_fees]
+TABLES = [pools, ticks, tick_bitmap, v3_fees, step_notes]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
 QUOTE, SWAP, CHANGE, FLASH, COLLECT, PROTOCOL, GROW, START, NEXT, TICK, FLIP = range(11)
 ACTION = np.dtype(
@@ -97,7 +97,10 @@ def run_actions(tables, actions):  # type: ignore[no-untyped-def]
 def _trade(state, action):  # type: ignore[no-untyped-def]
     pool, zero_for_one, exact_in = action["pool"], action["zero_for_one"] != 0, action["exact_in"] != 0
     amount, limit = load(action["amount"]), load(action["limit"])
-    outcome = quote(state, pool, zero_for_one, exact_in, amount, limit)
+    if action["kind"] == QUOTE:
+        outcome = quote(state, pool, zero_for_one, exact_in, amount, limit)
+    else:
+        outcome = rehearse(state, pool, zero_for_one, exact_in, amount, limit)
     action["status"] = outcome.status
     store(action["amount0"], outcome.amount0)
     store(action["amount1"], outcome.amount1)
@@ -129,7 +132,7 @@ def _maintain(state, action):  # type: ignore[no-untyped-def]
         row(state.pools, pool)["tick"] = action["lower"]
         start_observations(state, pool, action["timestamp"])
     elif kind == NEXT:
-        spacing = np.int64(read(state.pool_directory, pool)["tick_spacing"])
+        spacing = np.int64(read(state.pools, pool)["tick_spacing"])
         compressed = np.int64(action["lower"]) // spacing
         if action["zero_for_one"] != 0:
             found, initialized = next_initialized_below(state, pool, compressed, 1)
@@ -157,7 +160,7 @@ def _install_tick(state, action):  # type: ignore[no-untyped-def]
     store(t["liquidity_net"], load(action["limit"]))
     store(t["fee_growth_outside0_x128"], load(action["growth0"]))
     store(t["fee_growth_outside1_x128"], load(action["growth1"]))
-    flip(state, pool, np.int64(tick) // np.int64(read(state.pool_directory, pool)["tick_spacing"]))
+    flip(state, pool, np.int64(tick) // np.int64(read(state.pools, pool)["tick_spacing"]))
 
 
 @jit
@@ -188,7 +191,7 @@ def _change_tick(state, pool, tick, change, net):  # type: ignore[no-untyped-def
     if is_zero(before):
         open_tick(state, pool, at)
     if is_zero(before) != is_zero(after):
-        flip(state, pool, np.int64(tick) // np.int64(read(state.pool_directory, pool)["tick_spacing"]))
+        flip(state, pool, np.int64(tick) // np.int64(read(state.pools, pool)["tick_spacing"]))
     store(t["liquidity_gross"], after)
     store(t["liquidity_net"], add(load_signed(t["liquidity_net"]), net))
     if is_zero(after):
@@ -223,7 +226,7 @@ class Tables:
     def create(self, pool: int, fee: int, spacing: int) -> None:
         """A pool that nobody initialized."""
         self.state.arrays["pools"].rows[pool]["fee"] = fee
-        self.state.arrays["pool_directory"].rows[pool]["tick_spacing"] = spacing
+        self.state.arrays["pools"].rows[pool]["tick_spacing"] = spacing
 
     def install(self, pool: int, known: Pool) -> None:
         """Give a fresh pool the state of the oracle's."""
