@@ -1,18 +1,18 @@
-"""Paths a second that the screen takes: one by one along links, and in batches as vectors, in the same run.
+"""What the screen takes for a boundary: path by path, and with most paths left out by bounds on their legs.
 
-    python -m bench.screen_throughput [--json] [--pools N] [--paths N] [--changed N] [--boundaries N]
+    python -m bench.screen_throughput [--json] [--changed N] [--boundaries N]
 
-Paths have two to four hops; one pool of each is drawn by Zipf's law, so a few pools are on very many paths. At a
-boundary `changed` draws by the same law have changed, and every path through them is screened once. Rates lie such that
-a few paths in ten thousand may pay. Both ways run over the same boundaries in turn, in memory with huge pages where
-they are to be had; the median of the runs counts, in processor time. A second, small market shows what is left of the
-difference where everything is in the cache.
+The market is that of `bench.scale`: 100,000 pools, 500,000 cycles. At a boundary `changed` draws by Zipf's law have
+changed, each to a price within its fee of the fair one, one in a thousand beyond it. Both ways see the same boundaries
+in turn, in memory with huge pages where they are to be had; the median of the runs counts, in processor time. A second,
+small market shows what is left of the difference where everything is in the cache. Nothing is solved.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import sys
@@ -21,57 +21,49 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.scale import process, processor_for
+from bench.scale_market import AS_ASKED, Market, Size
+from bench.scale_stream import Traffic, make_stream
 from disruptor.access import read, row
-from disruptor.handlers.batch_screen import screen_columns, screen_next
-from disruptor.handlers.path_graph import set_hop
-from disruptor.handlers.path_lists import chunk_capacity, list_paths, path_chunks, path_lists
-from disruptor.handlers.path_search import hop_pool
-from disruptor.handlers.path_tables import MAX_HOPS, path_cursor, path_heads, paths, rates
+from disruptor.handlers.batch_screen import JUDGE, begin_screen, screen_columns, screen_next
+from disruptor.handlers.path_graph import mark
+from disruptor.handlers.path_legs import LEG_TABLES
+from disruptor.handlers.path_tables import MAX_HOPS, path_cursor, path_queue, paths, rates
 from disruptor.handlers.path_visit import MARGIN, marginal_products
 from disruptor.handlers.vector_width import widest
 from disruptor.jit import jit_uncounted
-from disruptor.pages import allocate
+from disruptor.processor import Processor
 from disruptor.references import StateLayout, bind_state, describe_tables
-from disruptor.state import State
+from disruptor.replay.outputs import Collector
+from disruptor.replay.slots import Run
 
 RUNS = 9
-TABLES = [paths, path_lists, path_chunks, path_heads, path_cursor, rates, screen_columns]
+SMALL = Size(majors=8, single=100, double=200, triple=100)
+TABLES = [paths, *LEG_TABLES, path_cursor, path_queue, rates, screen_columns]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
-HOPS, SHARES = (2, 3, 4), (0.2, 0.5, 0.3)
-KEPT, SIGMA = 0.997, 0.0015
+CHANGE = np.dtype([("pool", "<i8"), ("zero_for_one", "<f8"), ("one_for_zero", "<f8")], align=True)
 ONE, HOP_COUNT = np.uint32(1), np.uint32(MAX_HOPS)
 
 
-class Market(NamedTuple):
-    """Tables of paths, and which pools have changed at each boundary."""
+class Book(NamedTuple):
+    """A market whose paths are entered; the prices to begin with, and what changes at each boundary."""
 
     name: str
     tables: Any
+    first: Any
     boundaries: list[Any]
-    keep: State
+    keep: Processor
 
 
 @jit_uncounted
-def enter(tables: Any, count: int) -> None:
-    """Enter all paths into the links and lists of their pools."""
+def change(tables: Any, changes: Any) -> None:
+    """Set the rates of pools and mark them for the next boundary."""
     state = bind_state(LAYOUT, tables)
-    for at in range(count):
-        path = row(state.paths, at)
-        for k in range(np.int64(path["hops"])):
-            head = row(state.path_heads, hop_pool(path, k))
-            set_hop(path, k, hop_pool(path, k), head["first"])
-            head["first"] = np.uint32(at) * HOP_COUNT + np.uint32(k) + ONE
-    list_paths(state, 0, count)
-
-
-@jit_uncounted
-def mark(tables: Any, pools: Any) -> None:
-    """Put the pools on the list of the next boundary."""
-    state = bind_state(LAYOUT, tables)
-    cursor = row(state.path_cursor, 0)
-    for k in range(len(pools)):
-        row(state.path_heads, pools[k])["next_marked"] = cursor["first_marked"]
-        cursor["first_marked"] = np.uint32(pools[k]) + ONE
+    for k in range(len(changes)):
+        c = changes[k]
+        r = row(state.rates, c["pool"])
+        r["zero_for_one"], r["one_for_zero"] = c["zero_for_one"], c["one_for_zero"]
+        mark(state, np.uint32(c["pool"]))
 
 
 @jit_uncounted
@@ -93,7 +85,7 @@ def one_by_one(tables: Any) -> Any:
                 path["boundary"] = turn
                 screened += 1
                 forward, backward = marginal_products(state, path)
-                if max(forward, backward) > MARGIN or path["open"] != 0:
+                if max(forward, backward) > MARGIN:
                     chosen += 1
     cursor["boundary"] = turn
     return screened, chosen
@@ -101,101 +93,102 @@ def one_by_one(tables: Any) -> Any:
 
 @jit_uncounted
 def in_batches(tables: Any) -> Any:
-    """(paths screened, chosen) of a boundary, in batches."""
+    """(paths screened, chosen) of a boundary, by legs."""
     state = bind_state(LAYOUT, tables)
     cursor = row(state.path_cursor, 0)
-    before, chosen = cursor["screened"], np.int64(0)
-    while screen_next(state, MARGIN) > 0:
-        chosen += np.int64(read(state.screen_columns, 0)["count"])
-    cursor["boundary"] += np.uint64(1)
+    before, turn = cursor["screened"], cursor["boundary"] + np.uint64(1)
+    begin_screen(state)
+    while cursor["stage"] != JUDGE:
+        screen_next(state, turn)
+    chosen = np.int64(cursor["queued"])
+    cursor["queued"], cursor["boundary"] = np.uint32(0), turn
     return np.int64(cursor["screened"] - before), chosen
 
 
 WAYS = {"one by one": one_by_one, "batches": in_batches}
 
 
-def make_market(name: str, pools: int, path_count: int, changed: int, boundaries: int) -> Market:
-    """A market of so many pools and paths, by a fixed seed."""
-    source = np.random.default_rng(1)
-    weights = np.cumsum(1.0 / np.arange(1, pools + 1))
-    numbers = source.permutation(pools)
+def make_book(name: str, size: Size, changed: int, boundaries: int) -> Book:
+    """A market of this size, by a fixed seed."""
+    market = Market(size, 1)
+    processor = processor_for(())
+    stream = make_stream(market, Traffic(0, 0, 1.0, 0.0, range(0)))
+    process(processor, Run(stream.slots, 0), Collector(processor.handlers.outputs, None, ()))
+    tables = describe_tables([processor.state.arrays[t.name] for t in TABLES], np.zeros(8, np.int64))
+    weights = [1.0 / rank for rank in range(1, len(market.ranks) + 1)]
 
-    def zipf(count: int) -> Any:
-        return numbers[np.searchsorted(weights, source.random(count) * weights[-1])]
+    def changes(pools: list[int]) -> Any:
+        found = np.zeros(len(pools), CHANGE)
+        for k, pool in enumerate(pools):
+            listed = market.pools[pool]
+            beyond = 3.0 if market.source.random() < 0.001 else 0.9
+            price = listed.fair * math.exp(market.source.uniform(-beyond, beyond) * listed.fee)
+            found[k] = (pool, (1 - listed.fee) * price, (1 - listed.fee) / price)
+        return found
 
-    capacities = {"pools": pools, "paths": path_count, "path_chunks": chunk_capacity(path_count)}
-    state = State(TABLES, capacities, lambda nbytes: allocate(nbytes)[0])
-    price = np.exp(source.normal(0.0, SIGMA, pools))
-    state.arrays["rates"].rows["zero_for_one"][:pools] = KEPT * price
-    state.arrays["rates"].rows["one_for_zero"][:pools] = KEPT / price
-    rows = state.arrays["paths"].rows[:path_count]
-    rows["hops"] = source.choice(HOPS, path_count, p=SHARES)
-    rows["zero_for_one"] = source.integers(0, 2**MAX_HOPS, path_count)
-    rows["pool0"] = zipf(path_count)
-    for k in range(1, MAX_HOPS):
-        rows[f"pool{k}"] = np.where(rows["hops"] > k, source.integers(0, pools, path_count), 0)
-    tables = describe_tables([state.arrays[t.name] for t in TABLES], np.zeros(8, np.int64))
-    enter(tables, path_count)
-    return Market(name, tables, [np.unique(zipf(changed)) for _ in range(boundaries)], state)
+    drawn = [sorted(set(market.source.choices(market.ranks, weights, k=changed))) for _ in range(boundaries)]
+    within = changes(list(range(len(market.pools))))
+    return Book(name, tables, within, [changes(pools) for pools in drawn], processor)
 
 
-def run(market: Market, way: Any) -> tuple[int, int, int]:
-    """(paths screened, chosen, nanoseconds) over all boundaries."""
+def run(book: Book, way: Any) -> tuple[int, int, int]:
+    """(paths screened, chosen, nanoseconds) over all boundaries, from the first prices on."""
+    change(book.tables, book.first)
+    in_batches(book.tables)
     screened = chosen = spent = 0
-    for changed in market.boundaries:
-        mark(market.tables, changed)
+    for changes in book.boundaries:
+        change(book.tables, changes)
         began = time.thread_time_ns()
-        some, few = way(market.tables)
+        some, few = way(book.tables)
         spent += time.thread_time_ns() - began
         screened, chosen = screened + some, chosen + few
     return screened, chosen, spent
 
 
-def measure(market: Market) -> dict[str, Any]:
+def measure(book: Book) -> dict[str, Any]:
     """One line of the table."""
+    counts = {name: run(book, way)[:2] for name, way in WAYS.items()}
+    assert len({chosen for _, chosen in counts.values()}) == 1, f"the ways differ: {counts}"
     spent: dict[str, list[float]] = {name: [] for name in WAYS}
-    counts = {name: run(market, way)[:2] for name, way in WAYS.items()}
-    assert len(set(counts.values())) == 1, f"the ways differ: {counts}"
-    screened, chosen = counts["batches"]
+    boundaries = len(book.boundaries)
     for _ in range(RUNS):
         for name, way in WAYS.items():
-            spent[name].append(run(market, way)[2] / screened)
+            spent[name].append(run(book, way)[2] / 1000 / boundaries)
     single, batch = (statistics.median(spent[name]) for name in WAYS)
     ratios = [s / b for s, b in zip(*spent.values(), strict=True)]
     return {
-        "market": market.name,
-        "paths_a_boundary": screened // len(market.boundaries),
-        "chosen": round(chosen / screened, 5),
-        "one_by_one_ns": round(single, 1),
-        "batches_ns": round(batch, 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "market": book.name,
+        "paths_a_boundary": counts["one by one"][0] // boundaries,
+        "looked_at": round(counts["batches"][0] / boundaries, 2),
+        "chosen": counts["batches"][1],
+        "one_by_one_us": round(single, 2),
+        "batches_us": round(batch, 2),
+        "ratio": round(statistics.median(ratios), 1),
+        "ratio_range": [round(min(ratios), 1), round(max(ratios), 1)],
     }
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description="Throughput of the screen of arbitrage cycles.")
+    parser = argparse.ArgumentParser(description="Time of the screen of arbitrage cycles at a boundary.")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--pools", type=int, default=100_000, help="(default 100000)")
-    parser.add_argument("--paths", type=int, default=500_000, help="(default 500000)")
-    parser.add_argument("--changed", type=int, default=20, help="draws of a changed pool (default 20)")
+    parser.add_argument("--changed", type=int, default=200, help="draws of a changed pool (default 200)")
     parser.add_argument("--boundaries", type=int, default=20, help="boundaries in a run (default 20)")
     given = parser.parse_args(arguments)
-    markets = [
-        make_market("as asked", given.pools, given.paths, given.changed, given.boundaries),
-        make_market("in the cache", 1_000, 5_000, given.changed, given.boundaries * 10),
+    books = [
+        make_book("as asked", AS_ASKED, given.changed, given.boundaries),
+        make_book("in the cache", SMALL, given.changed, given.boundaries),
     ]
-    found = [measure(market) for market in markets]
+    found = [measure(book) for book in books]
     machine = {"processor": platform.processor() or platform.machine(), "vector_bits": widest()}
     if given.json:
         print(json.dumps({"machine": machine, "screens": found}))
         return 0
-    print(f"{'market':14}{'paths/boundary':>15}{'one by one ns':>15}{'batches ns':>12}{'ratio':>7}")
+    print(f"{'market':14}{'paths':>9}{'looked at':>11}{'one by one us':>15}{'batches us':>12}{'ratio':>8}")
     for line in found:
         print(
-            f"{line['market']:14}{line['paths_a_boundary']:15,}{line['one_by_one_ns']:15}"
-            f"{line['batches_ns']:12}{line['ratio']:7}  ({line['ratio_range'][0]} to {line['ratio_range'][1]}; "
-            f"{line['chosen']:.2%} chosen)"
+            f"{line['market']:14}{line['paths_a_boundary']:9,}{line['looked_at']:11}{line['one_by_one_us']:15}"
+            f"{line['batches_us']:12}{line['ratio']:8}  ({line['ratio_range'][0]} to {line['ratio_range'][1]}; "
+            f"{line['chosen']} chosen)"
         )
     return 0
 

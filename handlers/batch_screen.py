@@ -1,18 +1,20 @@
-"""Many cycles screened at once: their rates gathered into columns, and multiplied as vectors.
+"""Many cycles screened at once: legs that can't be part of one that pays are left out, the others' cycles are
+multiplied as vectors.
 
-The screen of one path is four rows from random places and six multiplications. Path by path (`enable_simd` off) the
-processor waits for the path's row to learn which is next, and guesses how many hops it has. Here up to `SEATS` paths
-go through the same steps side by side, none of which waits for the one before or branches on what it finds:
+Path by path (`enable_simd` off) the screen of one path is four rows from random places and six multiplications, for
+every path through a pool that changed: at a chain's scale hundreds for each event. Here a boundary has three stages:
 
-    fill       numbers of the paths whose turn it is, out of the arrays of `path_lists`
-    gather     per path and hop the rate forward and the rate backward, into columns
-    multiply   forward = f0 * f1 * f2 * f3, backward alike, and the better: one loop of packed multiplications
-    choose     seats whose better product may pay, and those of open paths
+    value    the legs of the changed pools get their values, and lift their junctions' bounds (`leg_bounds`)
+    search   each of these legs whose value and bound may pay, or that holds something open: its cycles
+                 gather     the other legs' values, into columns
+                 multiply   up(l) * down(m), down(l) * up(m) and the better: one loop of packed multiplications
+                 choose     what may pay is screened once more by itself, as path by path, and queued (`path_queue`)
+    judge    the queue, in order
 
-What is chosen waits in the columns, across slices if need be, until it has been judged.
+Where the pass stands is in `path_cursor` and `screen_columns`, so that a slice may end anywhere.
 
-DETERMINISM: products are those of the path-by-path screen to the last bit (the same order of multiplications, and
-x * 1 is x), and paths are chosen in the same order. So `enable_simd` shows in no output.
+DETERMINISM: the last word is the plain screen's own product, and the queue's order is the plain screen's. What the
+stages before it leave out, it would not choose (`leg_bounds`: the proof). So `enable_simd` shows in no output.
 INVARIANT: `multiply` stays vectors: `test_the_kernel_multiplies_in_the_widest_vectors`.
 """
 
@@ -24,41 +26,38 @@ import numpy as np
 
 from disruptor.access import read, row
 from disruptor.handlers.inlining import never_inlined
-from disruptor.handlers.path_lists import CHUNK
-from disruptor.handlers.path_tables import MAX_HOPS
-from disruptor.handlers.path_visit import MARGIN, judge
+from disruptor.handlers.leg_bounds import LOWEST, may_pay, revalue
+from disruptor.handlers.path_legs import CHUNK
+from disruptor.handlers.path_queue import dequeue, enqueue
+from disruptor.handlers.path_visit import MARGIN, judge, marginal_products
 from disruptor.handlers.vector_width import widest_vectors
 from disruptor.jit import jit
 from disruptor.message import FieldType, f64, u32
 from disruptor.table import Table
 
-#: Paths screened at one go. Half as many were slower (bench/screen_throughput.py).
+#: Cycles screened at one go.
 SEATS = 256
 #: A cache line more than the seats: columns 2 KiB apart would compete for the same few lines of the cache.
 _COLUMN = SEATS + 8
-_RATES = FieldType(f"f64[{_COLUMN}]", f64.base, _COLUMN, f64.alignment)
+_VALUES = FieldType(f"f64[{_COLUMN}]", f64.base, _COLUMN, f64.alignment)
 _NUMBERS = FieldType(f"u32[{SEATS}]", u32.base, SEATS, u32.alignment)
-_ONE = np.uint32(1)
-#: Less than any product: what is open is looked at again whatever it pays.
+_ONE, _TWO = np.uint32(1), np.uint32(2)
+#: Stages of a boundary.
+VALUE, SEARCH, JUDGE = np.uint32(0), np.uint32(1), np.uint32(2)
+#: Less than any product: of a leg with something open all is looked at.
 _ALWAYS = -1.0
 
-#: One row, and in it arrays: seat i of each belongs to one path.
+#: One row, and in it arrays: seat i of each belongs to one cycle of the leg that is searched.
 screen_columns = Table(
     "screen_columns",
     {
-        **{f"forward{k}": _RATES for k in range(MAX_HOPS)},
-        **{f"backward{k}": _RATES for k in range(MAX_HOPS)},
-        "hops": _RATES,
-        "forward": _RATES,
-        "backward": _RATES,
-        "better": _RATES,
-        "least": _RATES,  # a better product above this is chosen
+        "up": _VALUES,  # of the other leg
+        "down": _VALUES,
+        "better": _VALUES,
         "paths": _NUMBERS,
         "chosen": _NUMBERS,  # seats
-        "count": u32,  # seats chosen
-        "taken": u32,  # of them, taken by the search
-        "chunk": u32,  # of the marked pool being read: next chunk + 1, 0 none
-        "reserved": u32,
+        "leg": u32,  # being searched, + 1; 0 none
+        "chunk": u32,  # of it, the next + 1
     },
     digest=False,
 )
@@ -66,144 +65,144 @@ screen_columns = Table(
 
 @jit
 def judge_batches(state: Any, out: Any, screens: Any, solves: Any) -> bool:
-    """One slice: screen the paths of the marked pools, and judge what is chosen.
+    """One slice of a boundary.
 
     Parameters
     ----------
-    screens, solves : int64, entries of lists to read (by whole batches) and paths to judge in this slice
+    screens, solves : int64, legs and cycles to look at (by whole batches) and paths to judge in this slice
 
     Returns
     -------
     Whether there is more to do.
     """
-    columns, cursor = row(state.screen_columns, 0), read(state.path_cursor, 0)
-    while True:
-        while columns["taken"] < columns["count"]:
-            if solves <= 0:
-                return True
-            solves -= 1
-            seat = columns["chosen"][columns["taken"]]
-            columns["taken"] += _ONE
-            judge(state, out, columns["paths"][seat], columns["forward"][seat], columns["backward"][seat])
-        if cursor["first_marked"] == 0 and columns["chunk"] == 0:
-            return False
+    cursor = row(state.path_cursor, 0)
+    turn = cursor["boundary"] + np.uint64(1)
+    while cursor["stage"] != JUDGE:
         if screens <= 0:
             return True
-        screens -= screen_next(state, MARGIN)
+        screens -= screen_next(state, turn)
+    while cursor["queued"] != 0:
+        if solves <= 0:
+            return True
+        solves -= 1
+        at = dequeue(state)
+        falling, rising = marginal_products(state, read(state.paths, at))
+        judge(state, out, at, falling, rising)
+    return False
 
 
 @jit
-def screen_next(state: Any, margin: Any) -> Any:
-    """Screen the next paths through marked pools.
-
-    Parameters
-    ----------
-    state : tables; written: `path_cursor`, `paths` (whose turn it was), `screen_columns`
-    margin : float64, a product above it may pay
-
-    Returns
-    -------
-    int64 number of paths read, 0 at the end of all lists. Seats `chosen[taken .. count)` are what may pay.
-
-    Invariants
-    ----------
-    Called only when `taken` has reached `count`. Each path is screened once a boundary.
-    """
-    columns = row(state.screen_columns, 0)
-    seats, walked = _fill(state, columns)
-    row(state.path_cursor, 0)["screened"] += np.uint64(seats)
-    _gather(state, columns, seats, margin)
-    multiply(columns, seats)
-    _choose(columns, seats)
-    return walked
+def begin_screen(state: Any) -> None:
+    """Before a boundary's first slice, once its pools are marked: number them, and start with their legs."""
+    cursor, rank = row(state.path_cursor, 0), np.uint32(0)
+    at = cursor["first_marked"]
+    while at != 0:
+        head = row(state.path_heads, at - _ONE)
+        head["rank"] = rank
+        rank += _ONE
+        at = head["next_marked"]
+    cursor["stage"] = VALUE
+    cursor["pool"], cursor["link"] = cursor["first_marked"], np.uint32(0)
 
 
 @jit
-def _fill(state: Any, columns: Any) -> Any:
-    """(seats filled, entries read): by whole lists and chunks, as long as one more would fit."""
-    cursor = row(state.path_cursor, 0)
-    seats, walked = np.int64(0), np.int64(0)
-    while seats <= SEATS - CHUNK:
-        if columns["chunk"] != 0:
-            part = read(state.path_chunks, columns["chunk"] - _ONE)
-        elif cursor["first_marked"] != 0:
-            pool = cursor["first_marked"] - _ONE
-            part = read(state.path_lists, pool)
-            cursor["first_marked"] = read(state.path_heads, pool)["next_marked"]
+def screen_next(state: Any, turn: Any) -> Any:
+    """Look at the next leg, or at the next cycles of the one that is searched; how many. Then the next stage."""
+    cursor, columns = row(state.path_cursor, 0), row(state.screen_columns, 0)
+    if columns["leg"] != 0:
+        return _search(state, columns, turn)
+    at = _next_leg(state)
+    if cursor["stage"] == VALUE:
+        if at >= 0:
+            revalue(state, at, turn)
         else:
-            break
-        columns["chunk"] = part["chunk"]
-        seats = _seat(state, columns, seats, part)
-        walked += np.int64(part["count"])
-    return seats, walked
+            cursor["stage"] = SEARCH
+            cursor["pool"] = cursor["first_marked"]
+    elif at < 0:
+        cursor["stage"] = JUDGE
+        cursor["first_marked"] = np.uint32(0)
+    elif read(state.path_legs, at)["searched"] != turn:
+        row(state.path_legs, at)["searched"] = turn
+        if read(state.path_legs, at)["open"] != 0 or may_pay(state, at, turn):
+            columns["leg"] = np.uint32(at) + _ONE
+            columns["chunk"] = np.uint32(0)
+    return np.int64(1)
 
 
 @jit
-def _seat(state: Any, columns: Any, seats: Any, part: Any) -> Any:
-    """Give those of a list's part whose turn it is a seat each, newest first; seats taken now."""
-    turn = read(state.path_cursor, 0)["boundary"] + np.uint64(1)
-    entries, count = part["entries"], np.int64(part["count"])
-    for k in range(count):
-        at = entries[count - 1 - k]
-        path = row(state.paths, at)
-        # Written whether or not it counts: a branch guessed wrong would hold up the loads that follow.
-        columns["paths"][seats] = at
-        seats += np.int64(path["boundary"] != turn)
-        path["boundary"] = turn
+def _next_leg(state: Any) -> Any:
+    """The next leg of the changed pools, pool after pool; -1 behind the last."""
+    cursor = row(state.path_cursor, 0)
+    while cursor["link"] == 0:
+        if cursor["pool"] == 0:
+            return np.int64(-1)
+        head = read(state.path_heads, cursor["pool"] - _ONE)
+        cursor["link"], cursor["pool"] = head["first_leg"], head["next_marked"]
+    at, side = (cursor["link"] - _ONE) // _TWO, (cursor["link"] - _ONE) % _TWO
+    leg = read(state.path_legs, at)
+    cursor["link"] = leg["next0"] if side == 0 else leg["next1"]
+    return np.int64(at)
+
+
+@jit
+def _search(state: Any, columns: Any, turn: Any) -> Any:
+    """Screen the next cycles of a leg; how many."""
+    leg = read(state.path_legs, columns["leg"] - _ONE)
+    seats = np.int64(0)
+    if columns["chunk"] == 0:
+        seats = _gather(state, columns, leg, seats)
+        columns["chunk"] = leg["chunk"]
+    while columns["chunk"] != 0 and seats <= SEATS - CHUNK:
+        part = read(state.leg_chunks, columns["chunk"] - _ONE)
+        seats = _gather(state, columns, part, seats)
+        columns["chunk"] = part["chunk"]
+    multiply(columns, seats, leg["up"], leg["down"])
+    _choose(state, columns, seats, turn)
+    if columns["chunk"] == 0:
+        columns["leg"] = np.uint32(0)
     return seats
 
 
 @jit
-def _gather(state: Any, columns: Any, seats: Any, margin: Any) -> None:
-    """Put each path's rates into its seat of the columns. A hop that is not there reads pool 0, and is left out later.
-
-    Without a branch: half of the guesses of how many hops a path has would be wrong.
-    """
-    for seat in range(seats):
-        path = read(state.paths, columns["paths"][seat])
-        ways = path["zero_for_one"]
-        r = read(state.rates, path["pool0"])
-        columns["forward0"][seat], columns["backward0"][seat] = _directed(r, ways & np.uint32(1))
-        r = read(state.rates, path["pool1"])
-        columns["forward1"][seat], columns["backward1"][seat] = _directed(r, ways & np.uint32(2))
-        r = read(state.rates, path["pool2"])
-        columns["forward2"][seat], columns["backward2"][seat] = _directed(r, ways & np.uint32(4))
-        r = read(state.rates, path["pool3"])
-        columns["forward3"][seat], columns["backward3"][seat] = _directed(r, ways & np.uint32(8))
-        columns["hops"][seat] = np.float64(path["hops"])
-        columns["least"][seat] = margin if path["open"] == 0 else _ALWAYS
+def _gather(state: Any, columns: Any, part: Any, seats: Any) -> Any:
+    """Give each cycle of a part of a leg's list a seat; how many are taken then."""
+    opposite, paths = part["opposite"], part["path"]
+    for k in range(np.int64(part["count"])):
+        other = read(state.path_legs, opposite[k])
+        columns["up"][seats], columns["down"][seats] = other["up"], other["down"]
+        columns["paths"][seats] = paths[k]
+        seats += 1
+    return seats
 
 
 @jit
-def _directed(rates: Any, falling: Any) -> Any:
-    """(forward, backward) of a hop that sells token0 going forward, or does not."""
-    down, up = rates["zero_for_one"], rates["one_for_zero"]
-    return (down if falling != 0 else up), (up if falling != 0 else down)
-
-
-@jit
-def multiply(columns: Any, seats: Any) -> None:
-    """Products of the first `seats` seats, both ways, and the better of the two."""
+def multiply(columns: Any, seats: Any, up: Any, down: Any) -> None:
+    """The better product of each cycle of a leg with these values."""
     never_inlined()
     widest_vectors()
-    f0, f1, f2, f3 = columns["forward0"], columns["forward1"], columns["forward2"], columns["forward3"]
-    b0, b1, b2, b3 = columns["backward0"], columns["backward1"], columns["backward2"], columns["backward3"]
-    hops = columns["hops"]
+    ups, downs, better = columns["up"], columns["down"], columns["better"]
     for seat in range(seats):
-        third, fourth = hops[seat] > 2.0, hops[seat] > 3.0
-        forward = f0[seat] * f1[seat] * (f2[seat] if third else 1.0) * (f3[seat] if fourth else 1.0)
-        backward = b0[seat] * b1[seat] * (b2[seat] if third else 1.0) * (b3[seat] if fourth else 1.0)
-        columns["forward"][seat] = forward
-        columns["backward"][seat] = backward
-        columns["better"][seat] = forward if forward >= backward else backward
+        one, other = up * downs[seat], down * ups[seat]
+        better[seat] = one if one >= other else other
 
 
 @jit
-def _choose(columns: Any, seats: Any) -> None:
-    """List the seats that may pay, without a branch for each."""
-    better, least, chosen = columns["better"], columns["least"], columns["chosen"]
+def _choose(state: Any, columns: Any, seats: Any, turn: Any) -> None:
+    """Screen by themselves, once a boundary, the cycles that may pay, and those of a leg with something open."""
+    holds_open = read(state.path_legs, columns["leg"] - _ONE)["open"] != 0
+    least = _ALWAYS if holds_open else LOWEST
+    better, chosen = columns["better"], columns["chosen"]
     count = np.int64(0)
     for seat in range(seats):
         chosen[count] = np.uint32(seat)
-        count += np.int64(better[seat] > least[seat])
-    columns["count"], columns["taken"] = np.uint32(count), np.uint32(0)
+        count += np.int64(better[seat] > least)
+    for k in range(count):
+        at = columns["paths"][chosen[k]]
+        path = row(state.paths, at)
+        if path["boundary"] == turn:
+            continue
+        path["boundary"] = turn
+        row(state.path_cursor, 0)["screened"] += np.uint64(1)
+        forward, backward = marginal_products(state, path)
+        if max(forward, backward) > MARGIN or path["open"] != 0:
+            enqueue(state, at, turn)

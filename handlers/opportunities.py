@@ -13,8 +13,8 @@ opportunity is neither solved nor reported again.
 
 A path is barred while a pool of it is incomplete or has failed an audit, or a token of it does not move in full.
 
-The screen takes many paths at once (`batch_screen`), or with `enable_simd` off one after the other; both choose the
-same paths in the same order.
+The screen takes many paths at once, and most without looking at them (`batch_screen`), or with `enable_simd` off one
+after the other; both choose the same paths in the same order.
 
 A boundary's work can be long, so it runs in slices of bounded work and outputs; where it stands is in `path_cursor`.
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from disruptor.access import assign, read, row
 from disruptor.handler import Handler, handler
-from disruptor.handlers.batch_screen import judge_batches, screen_columns
+from disruptor.handlers.batch_screen import begin_screen, judge_batches, screen_columns
 from disruptor.handlers.messages import (
     BOUNDARY_BLOCK,
     BOUNDARY_LOG,
@@ -49,8 +49,8 @@ from disruptor.handlers.messages import (
 )
 from disruptor.handlers.path_costs import note_native
 from disruptor.handlers.path_curve import refresh_rates
-from disruptor.handlers.path_graph import MAX_ENTRIES, can_take_part, find_paths, link_pair, mark
-from disruptor.handlers.path_lists import list_paths, path_chunks, path_lists
+from disruptor.handlers.path_graph import can_take_part, find_paths, link_pair, mark
+from disruptor.handlers.path_legs import LEG_TABLES, enter_legs, junctions, path_legs
 from disruptor.handlers.path_tables import (
     MAX_HOPS,
     base_tokens,
@@ -62,11 +62,11 @@ from disruptor.handlers.path_tables import (
     path_answer,
     path_cursor,
     path_heads,
+    path_queue,
     path_settings,
     path_state,
     paths,
     rates,
-    token_links,
 )
 from disruptor.handlers.path_visit import barred_count, visit
 from disruptor.jit import jit
@@ -114,6 +114,7 @@ def _begin(state: Any) -> None:
     while at != 0:
         refresh_rates(state, at - _ONE)
         at = read(state.path_heads, at - _ONE)["next_marked"]
+    begin_screen(state)
     cursor["refreshed"] = _ONE
 
 
@@ -173,19 +174,16 @@ def _judge_each(state: Any, out: Any) -> bool:
     PoolRegistered,
     tables=[
         paths,
-        path_lists,
-        path_chunks,
+        *LEG_TABLES,
         path_state,
-        path_heads,
         path_cursor,
         pair_links,
-        token_links,
         native_quotes,
         path_settings,
         base_tokens,
         native_pools,
     ],
-    max_inserts={paths: MAX_ENTRIES},
+    max_inserts={paths: 1},  # and as many more as there is room for
     slices=True,
 )
 def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
@@ -201,7 +199,8 @@ def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
         note_native(state, event)
     known = read(state.path_cursor, 0)["path_count"]
     status = find_paths(state, pool)
-    list_paths(state, known, read(state.path_cursor, 0)["path_count"])
+    for at in range(np.int64(known), np.int64(read(state.path_cursor, 0)["path_count"])):
+        enter_legs(state, at)
     return status
 
 
@@ -269,8 +268,9 @@ MARKS = (
 _SLICED: dict[str, Any] = {
     "tables": [
         paths,
-        path_lists,
-        path_chunks,
+        path_legs,
+        junctions,
+        path_queue,
         screen_columns,
         path_state,
         path_heads,

@@ -13,6 +13,10 @@ if nothing happens to them: what was on no path may already pay.
 
 The walk is repeated for each slice of entries and skips what has been entered: a place in four nested loops would
 be much to remember, and few pools close more cycles than one slice takes.
+
+Every row of `paths` can be used: a slice enters what there is room for, and goes on to see whether there is one more.
+The loop asks for room for one path before each slice, so it stops before the first path too many; or, where the table
+is full to the last row, at the next pool that is registered, whatever that closes.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import claim_id, find, read, row
+from disruptor.access import claim_id, find, meta_of, read, row
 from disruptor.handlers.path_tables import MAX_BASE_TOKENS, MAX_HOPS
 from disruptor.jit import jit
 from disruptor.status import AGAIN, OK
@@ -74,7 +78,9 @@ def find_paths(state: Any, pool: Any) -> Any:
     cursor = row(state.path_cursor, 0)
     max_hops = read(state.path_settings, 0)["max_hops"]
     skip = np.int64(cursor["entered"])
-    room = np.int64(MAX_ENTRIES)
+    full = meta_of(state.paths)["capacity"] - np.int64(cursor["path_count"])
+    most = min(np.int64(MAX_ENTRIES), full)
+    room = most + 1  # the last is only counted
     pool = np.int64(pool)
     skip, room = _two_hops(state, pool, skip, room)
     if max_hops >= 3:
@@ -82,7 +88,7 @@ def find_paths(state: Any, pool: Any) -> Any:
     if max_hops >= 4:
         skip, room = _four_hops(state, pool, skip, room)
     if room == 0:
-        cursor["entered"] += np.uint32(MAX_ENTRIES)
+        cursor["entered"] += np.uint32(most)
         return AGAIN
     cursor["entered"] = np.uint32(0)
     return OK
@@ -201,11 +207,12 @@ def _through(state: Any, start: Any, skip: Any, room: Any) -> Any:
 
 @jit
 def _take(state: Any, pools: Any, hops: Any, budget: Any) -> Any:
-    """Enter a cycle unless an earlier slice has."""
+    """Enter a cycle unless an earlier slice has, or a later one has to."""
     skip, room = budget
     if skip > 0:
         return skip - 1, room
-    _enter(state, pools, hops)
+    if room > 1:
+        _enter(state, pools, hops)
     return skip, room - 1
 
 

@@ -7,9 +7,11 @@ It is entered once, for both directions: at the margin at most one of the two ca
     token_links           first pair of each token         ┐ the graph of tokens,
     pair_links            next pair of either token        ┘ walked when a pool is registered
     paths                 pools of each cycle, and links to the next path of each pool
-    path_heads            first path of each pool; whether the pool has changed since the last boundary
+    path_heads            first path and leg of each pool; whether the pool has changed since the last boundary
     rates                 what one unit buys at the margin, net of fee, both ways: what the screen reads
-    path_lists            the same lists as arrays (`disruptor.handlers.path_lists`)
+    path_legs ...         the same cycles in two halves, which is how many are screened at once
+                          (`disruptor.handlers.path_legs`)
+    path_queue            what the screen has chosen and waits to be solved
     path_state            the answer for a path that is open
     hop_cells             scratch of the solver, a row a hop
 
@@ -30,7 +32,13 @@ MAX_BASE_TOKENS = 64
 #: Rows of `native_pools`.
 MAX_NATIVE_POOLS = 64
 
-token_links = Table("token_links", {"first_pair": u32, "degree": u32}, key="tokens", digest=False)
+#: First pair and first junction of each token, and how many there are.
+token_links = Table(
+    "token_links",
+    {"first_pair": u32, "degree": u32, "first_junction": u32, "junctions": u32},
+    key="tokens",
+    digest=False,
+)
 
 pair_links = Table(
     "pair_links",
@@ -61,7 +69,8 @@ paths = Table(
         "boundary": u64,  # looked at for this boundary
         "open": u32,  # 0 closed, 1 open going forward, 2 going backward
         "reserved": u32,
-        "padding": u64,  # to 64 bytes
+        "leg0": u32,
+        "leg1": u32,
     },
     key="paths",
     digest=False,
@@ -74,7 +83,9 @@ path_heads = Table(
         "next_marked": u32,  # pool + 1
         "boundary": u64,  # on the list for this boundary
         "entered": u32,  # its paths have been looked for
-        "reserved": u32,
+        "rank": u32,  # place on the boundary's list
+        "first_leg": u32,  # (leg * 2 + side) + 1, 0 none
+        "legs": u32,
     },
     key="pools",
     digest=False,
@@ -90,6 +101,9 @@ last_changes = Table(
 
 #: 0 where the pool can't be traded that way.
 rates = Table("rates", {"zero_for_one": f64, "one_for_zero": f64}, key="pools", digest=False)
+
+#: A heap of paths: see `disruptor.handlers.path_queue`. A path is on it once at most.
+path_queue = Table("path_queue", {"key": u64}, key="paths", digest=False)
 
 path_state = Table(
     "path_state",
@@ -162,9 +176,13 @@ path_cursor = Table(
         "first_open": u32,  # path + 1
         "entered": u32,  # paths of the pool being registered that are entered already
         "epoch": u32,
+        "stage": u32,  # of the screen in batches
+        "pool": u32,  # pool + 1 whose legs are next, 0 at the end
+        "link": u32,  # (leg * 2 + side) + 1 to go on with, 0 at the start of a pool
+        "queued": u32,
         "reserved": u32,
         "flagged": u64,  # flags of pools and tokens when all open paths were last looked through
-        "screened": u64,
+        "screened": u64,  # paths whose own product was computed
         "solved": u64,
         "openings": u64,
         "withheld": u64,  # open, but an amount does not fit u128

@@ -182,6 +182,8 @@ def _report(state: Any, out: Any, path: Any, at: Any, direction: Any) -> None:
         return
     if opening:
         path["open"] = direction
+        row(state.path_legs, path["leg0"])["open"] += _ONE
+        row(state.path_legs, path["leg1"])["open"] += _ONE
         kept["opened_block"] = read(state.chain, 0)["block_number"]
         _link(state, at)
         row(state.path_cursor, 0)["openings"] += np.uint64(1)
@@ -324,6 +326,8 @@ def _close(state: Any, out: Any, path: Any, at: Any, reason: Any) -> None:
     o["path"] = np.uint32(at)
     o["reason"] = np.uint32(reason)
     path["open"] = np.uint32(0)
+    row(state.path_legs, path["leg0"])["open"] -= _ONE
+    row(state.path_legs, path["leg1"])["open"] -= _ONE
     _unlink(state, at)
 
 

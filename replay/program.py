@@ -18,7 +18,7 @@ from disruptor.handler import Handler
 from disruptor.handler_set import HandlerSet
 from disruptor.handlers import opportunities, swaps, token_conduct, tracking
 from disruptor.handlers.messages import BUILT_IN
-from disruptor.handlers.path_lists import chunk_capacity
+from disruptor.handlers.path_legs import leg_capacities
 from disruptor.handlers.path_tables import MAX_HOPS
 from disruptor.pages import PagePolicy, PagesObtained, allocate
 from disruptor.processor import Processor
@@ -145,7 +145,7 @@ def build_processor(
         capacities={
             **{name: getattr(capacity, name) for name in names},
             "hops": MAX_HOPS,
-            "path_chunks": chunk_capacity(capacity.paths),
+            **leg_capacities(capacity.paths),
         },
         output_slots=settings.output_slots,
         checked=settings.enable_bounds_checking,

@@ -17,6 +17,7 @@ from disruptor.handler_set import HandlerSet
 from disruptor.handlers import messages as m
 from disruptor.handlers import opportunities, tracking
 from disruptor.handlers.path_graph import MAX_ENTRIES
+from disruptor.handlers.path_legs import leg_capacities
 from disruptor.handlers.pools import NO_FEE
 from disruptor.processor import Processor
 from disruptor.replay.path_setup import set_up_paths
@@ -52,7 +53,7 @@ class Graph:
             "pairs": 512,
             "paths": paths,
             "hops": 4,
-            "path_chunks": paths,
+            **leg_capacities(paths),
         }
         self.processor = Processor(handlers, capacities=capacities)
         set_up_paths(self.processor.state, settings, None)
@@ -216,10 +217,16 @@ def test_pools_of_a_new_cycle_are_looked_at_although_nothing_happened_to_them() 
     assert marked == {0, 2}
 
 
-def test_more_cycles_than_the_capacity_is_an_error_with_counts() -> None:
-    graph = Graph(paths=MAX_ENTRIES + 10)
-    with pytest.raises(
-        CapacityError, match=r"table paths is full \(74 rows\).*raise capacity.paths"
-    ) as failed:
+@pytest.mark.parametrize("room", [7 * 13 - 1, 7 * 13])
+def test_every_row_is_used_before_one_cycle_too_many_is_an_error_with_counts(room: int) -> None:
+    """14 pools of a pair close 91 cycles."""
+    graph = Graph(paths=room)
+    if room == 91:
         graph.enter([(0, 1)] * 14)
-    assert failed.value.capacity == MAX_ENTRIES + 10
+    else:
+        with pytest.raises(
+            CapacityError, match=r"table paths is full \(90 rows\).*raise capacity.paths"
+        ) as failed:
+            graph.enter([(0, 1)] * 14)
+        assert failed.value.capacity == room
+    assert len(graph.cycles()) == room > MAX_ENTRIES
