@@ -118,6 +118,26 @@ def handler(
     return declare
 
 
+def handler_for(
+    message: MessageType, function: Callable[..., Any], module: types.ModuleType, **declaration: Any
+) -> Handler:
+    """Declare a function as the handler of a message that is known only once users' modules are loaded.
+
+    It becomes `<function>_<message>` of `module`, whose tables it may write, and where generated loops import it from.
+    The same again for the same message.
+    """
+    name = f"{function.__name__}_{message.name}"
+    found = getattr(module, name, None)
+    if isinstance(found, Handler) and found.message is message:
+        return found
+    assert isinstance(function, types.FunctionType), function
+    own = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
+    own.__module__, own.__doc__ = module.__name__, function.__doc__
+    made = handler(message, **declaration)(own)
+    setattr(module, name, made)
+    return made
+
+
 def _returns(function: types.FunctionType) -> tuple[bool, bool]:
     """Whether some path returns a value, and whether some path returns nothing: numba can't mix the two."""
     value = nothing = False

@@ -18,6 +18,7 @@ def import_logs(
     directory: Annotated[str, typer.Option("--journal", metavar="DIR", help="The journal to write.")],
     profile: options.Profile = None,
     sets: options.Sets = None,
+    handlers: options.Handlers = None,
     pools: options.Pools = None,
     blocks: options.Blocks = None,
     sort: options.Sort = False,
@@ -43,6 +44,7 @@ def import_logs(
             strict=strict,
             settings=settings,
             restart=restart,
+            handlers=handlers or (),
             progress=progress,
         )
     show(answer, as_json=as_json)

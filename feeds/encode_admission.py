@@ -22,7 +22,7 @@ import numpy as np
 
 from disruptor.feeds.address_map import find
 from disruptor.feeds.columns import HAS_BLOCK_HASH, HAS_TX_HASH, REMOVED
-from disruptor.feeds.encode_decode import SPECS, find_spec
+from disruptor.feeds.encode_decode import find_spec
 from disruptor.feeds.encode_registry import see_pool
 from disruptor.feeds.encode_slots import count, is_before_state, write_incomplete
 from disruptor.feeds.encode_state import (
@@ -233,8 +233,8 @@ def emitter_pool(row: Any, slots: Any, stream: Any, tables: Any) -> Any:
     pool = find(tables.pool_table, top, mid, low)
     if pool >= 0:
         return pool
-    spec = find_spec(row)
-    if spec < 0 or SPECS[spec]["role"] != ROLE_POOL:
+    spec = find_spec(row, tables)
+    if spec < 0 or tables.specs[spec]["role"] != ROLE_POOL:
         return -1
     return see_pool(slots, stream, tables, top, mid, low)
 

@@ -1,7 +1,6 @@
 """Interpreting the table of `feeds.topics`: one log's words are checked and stored in the next slot.
 
-The slot is begun but not committed: what to do about a malformed log is the caller's business. The tables are
-constants of the compiled code.
+The slot is begun but not committed: what to do about a malformed log is the caller's business.
 """
 
 from __future__ import annotations
@@ -11,30 +10,39 @@ from typing import Any
 import numpy as np
 
 from disruptor.feeds.encode_slots import add_flags, begin_log_slot
-from disruptor.feeds.encode_words import ALL64, LOW32, ZERO, bytes_at, load_be64, store32, store_address
-from disruptor.feeds.topics import build_tables
-from disruptor.handlers.messages import FLAG_AMOUNT_OVERFLOW
+from disruptor.feeds.encode_words import (
+    ALL64,
+    LOW32,
+    ZERO,
+    bytes_at,
+    load_address,
+    load_be64,
+    store32,
+    store_address,
+)
+from disruptor.feeds.topics import MAX_SAME_TOPIC
+from disruptor.handlers.messages import FLAG_AMOUNT_OVERFLOW, KIND_UNKNOWN
 from disruptor.jit import inline
 
 # What decoding found; the union over the words of a log.
 FITS, MALFORMED, OVERFLOWS = 0, 1, 2
 
-SPECS, OPS, TOPICS = build_tables()
-
 
 @inline
-def find_spec(row: Any) -> Any:
-    """Number of the event that the first topic names, or -1. At most 64 probes."""
+def find_spec(row: Any, tables: Any) -> Any:
+    """Number of the first event that the first topic names, or -1. At most as many probes as there are places."""
     if row["topic_count"] == 0:
         return -1
-    place = np.int64(row["topics"][31] & np.uint8(63))
-    for _ in range(64):
-        spec = TOPICS[place]
+    places = tables.places
+    mask = places.shape[0] - 1
+    place = np.int64(load_be64(bytes_at(row["topics"]), 24) & np.uint64(mask))
+    for _ in range(places.shape[0]):
+        spec = places[place]
         if spec < 0:
             return -1
-        if is_topic(SPECS[spec]["topic"], bytes_at(row["topics"])):
+        if is_topic(tables.specs[spec]["topic"], bytes_at(row["topics"])):
             return spec
-        place = (place + 1) & 63
+        place = (place + 1) & mask
     return -1
 
 
@@ -47,20 +55,57 @@ def is_topic(limbs: Any, topics: Any) -> Any:
 
 
 @inline
-def has_shape(row: Any, spec: int) -> Any:
+def spec_of_kind(row: Any, spec: int, kind: int, specs: Any) -> Any:
+    """Of the events of a topic from `spec` on, that of a kind of pool (of any, if it is unknown), or -1.
+
+    Where there are several, the first that has as many words as the log.
+    """
+    found = -1
+    for _ in range(MAX_SAME_TOPIC):
+        event = specs[spec]
+        if kind == KIND_UNKNOWN or event["kind"] == kind:
+            if has_shape(row, event):
+                return spec
+            if found < 0:
+                found = spec
+        spec = event["next"]
+        if spec < 0:
+            break
+    return found
+
+
+@inline
+def spec_of_factory(row: Any, spec: int, specs: Any) -> Any:
+    """Of the creation logs of a topic, that of the emitter, else the one that anybody may emit; or -1."""
+    top, mid, low = load_address(bytes_at(row["address"]), 0)
+    found = -1
+    for _ in range(MAX_SAME_TOPIC):
+        event = specs[spec]
+        factory = event["factory"]
+        if event["any_factory"] != 0:
+            found = spec
+        elif factory[0] == top and factory[1] == mid and factory[2] == low:
+            return spec
+        spec = event["next"]
+        if spec < 0:
+            break
+    return found
+
+
+@inline
+def has_shape(row: Any, event: Any) -> Any:
     """Whether topic count and data length are the event's."""
-    event = SPECS[spec]
     return row["topic_count"] == event["topic_count"] and row["data_length"] == event["data_length"]
 
 
 @inline
-def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -> Any:
+def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any, tables: Any) -> Any:
     """Write a log into the next slot, uncommitted: FITS, MALFORMED, or OVERFLOWS (and flagged)."""
-    if not has_shape(row, spec):
+    event = tables.specs[spec]
+    if not has_shape(row, event):
         return MALFORMED
-    event = SPECS[spec]
     slot = begin_log_slot(slots, stream, event["type_id"], pool, row)
-    found = decode_words(row, blob, spec, slot)
+    found = decode_words(row, blob, event, slot, tables.ops)
     if found & MALFORMED:
         return MALFORMED
     if event["lower"] >= 0 and load_i32(slot, event["lower"]) >= load_i32(slot, event["upper"]):
@@ -71,26 +116,26 @@ def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -
 
 
 @inline
-def decode_words(row: Any, blob: Any, spec: int, slot: Any) -> Any:
+def decode_words(row: Any, blob: Any, event: Any, slot: Any, ops: Any) -> Any:
     """Check every word of a log and store those that have a field; the union of what was found."""
-    first, number = SPECS[spec]["first_op"], SPECS[spec]["op_count"]
+    first, number = event["first_op"], event["op_count"]
     topics, at_data = bytes_at(row["topics"]), row["data_offset"]
     found = FITS
     for k in range(first, first + number):
-        if OPS[k]["from_data"]:
-            found |= decode_word(blob, at_data + OPS[k]["at"], k, slot)
+        op = ops[k]
+        if op["from_data"]:
+            found |= decode_word(blob, at_data + op["at"], op, slot)
         else:
-            found |= decode_word(topics, OPS[k]["at"], k, slot)
+            found |= decode_word(topics, op["at"], op, slot)
     return found
 
 
 @inline
-def decode_word(raw: Any, at: int, k: int, slot: Any) -> Any:
-    """Check the ABI word at byte `at` against op `k` and store it. Mutates `slot`."""
+def decode_word(raw: Any, at: int, op: Any, slot: Any) -> Any:
+    """Check the ABI word at byte `at` against an op and store it. Mutates `slot`."""
     limb3, limb2 = load_be64(raw, at), load_be64(raw, at + 8)
     limb1, limb0 = load_be64(raw, at + 16), load_be64(raw, at + 24)
-    op = OPS[k]
-    if not is_in_range(limb0, limb1, limb2, limb3, k):
+    if not is_in_range(limb0, limb1, limb2, limb3, op):
         return MALFORMED
     word, width = op["target"] >> 3, op["width"]
     if width == 4:
@@ -109,13 +154,14 @@ def decode_word(raw: Any, at: int, k: int, slot: Any) -> Any:
             limb2,
             limb3,
         )
+    elif width == 8:
+        slot["words"][word] = limb0
     return FITS
 
 
 @inline
-def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, k: int) -> Any:
-    """Whether a word is a proper value of op `k`'s Solidity type, and in its range."""
-    op = OPS[k]
+def is_in_range(limb0: Any, limb1: Any, limb2: Any, limb3: Any, op: Any) -> Any:
+    """Whether a word is a proper value of an op's Solidity type, and in its range."""
     bad0, bad1, bad2, bad3 = op["forbidden0"], op["forbidden1"], op["forbidden2"], op["forbidden3"]
     used = (limb0 & bad0) | (limb1 & bad1) | (limb2 & bad2) | (limb3 & bad3)
     if used != ZERO:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from disruptor.feeds.address_map import find
-from disruptor.feeds.encode_decode import MALFORMED, SPECS, decode, find_spec, has_shape
+from disruptor.feeds.encode_decode import (
+    MALFORMED,
+    decode,
+    find_spec,
+    has_shape,
+    spec_of_factory,
+    spec_of_kind,
+)
 from disruptor.feeds.encode_registry import intern_token, register, see_pool
 from disruptor.feeds.encode_slots import (
     begin_log_slot,
@@ -42,10 +49,8 @@ from disruptor.feeds.encode_words import (
     store32,
     store_address,
 )
-from disruptor.feeds.topics import ROLE_FACTORY, ROLE_POOL
+from disruptor.feeds.topics import IN_DATA, ROLE_FACTORY, ROLE_POOL
 from disruptor.handlers.messages import (
-    KIND_UNISWAP_V2,
-    KIND_UNISWAP_V3,
     KIND_UNKNOWN,
     REASON_UNDECODABLE,
     Erc20Transfer,
@@ -61,17 +66,20 @@ _COUNTERPARTY = HEADER_SIZE + Erc20Transfer.offsets["counterparty"]
 _IN, _OUT, _BETWEEN = np.uint64(1), np.uint64(2), np.uint64(3)
 _PAD = 12  # zero bytes before an address in its word
 # Where topics begin within the row's 128 topic bytes.
-_TOPIC1, _TOPIC2, _TOPIC3 = 32, 64, 96
+_TOPIC1, _TOPIC2 = 32, 64
 
 
 @inline
 def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """Dispatch a log on its topic's role, and count the slots that it wrote for its transaction."""
-    spec = find_spec(row)
+    spec = find_spec(row, tables)
+    role = tables.specs[spec]["role"] if spec >= 0 else 0
+    if role == ROLE_FACTORY:
+        spec = spec_of_factory(row, spec, tables.specs)
     if spec < 0:
         count(stream, IGNORED, row)
         return OK
-    role, before = SPECS[spec]["role"], stream["sequence"]
+    before = stream["sequence"]
     if role == ROLE_POOL:
         status = encode_pool_event(row, blob, spec, slots, stream, tables)
     elif role == ROLE_FACTORY:
@@ -87,14 +95,16 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
     """Encode a log whose topic is a pool's."""
     top, mid, low = load_address(bytes_at(row["address"]), 0)
     pool = find(tables.pool_table, top, mid, low)
-    known = pool >= 0 and tables.pools[pool]["kind"] != KIND_UNKNOWN
-    if known and tables.pools[pool]["kind"] != SPECS[spec]["kind"]:
+    kind = tables.pools[pool]["kind"] if pool >= 0 else KIND_UNKNOWN
+    known = kind != KIND_UNKNOWN
+    spec = spec_of_kind(row, spec, kind, tables.specs)
+    if spec < 0:
         count(stream, FOREIGN_TOPICS, row)
         return OK
     if known and is_before_state(tables.pools[pool], row):
         count(stream, BEFORE_STATE, row)
         return OK
-    if decode(row, blob, spec, pool, slots, stream) == MALFORMED:
+    if decode(row, blob, spec, pool, slots, stream, tables) == MALFORMED:
         if pool < 0:
             pool = see_pool(slots, stream, tables, top, mid, low)
         write_incomplete(slots, stream, pool, REASON_UNDECODABLE, row)
@@ -104,7 +114,7 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
         return OK
     if pool < 0:
         pool = see_pool(slots, stream, tables, top, mid, low)
-        decode(row, blob, spec, pool, slots, stream)
+        decode(row, blob, spec, pool, slots, stream, tables)
     if not known:
         count(stream, UNKNOWN_POOL, row)
     tables.pools[pool]["active"] = 1
@@ -123,7 +133,7 @@ def reject(row: Any, stream: Any) -> Any:
 def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log in the stream registers its pool, born here."""
     candidate = tables.candidate[0]
-    if not read_creation(candidate, row, blob, spec, slots, stream):
+    if not read_creation(candidate, row, blob, spec, slots, stream, tables):
         return reject(row, stream)
     candidate["birth"] = 1
     register(candidate, row, stream["ordinal"], slots, stream, tables)
@@ -133,30 +143,35 @@ def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
 @inline
 def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log from beside the stream registers its pool as of mid-life."""
-    spec = find_spec(row)
-    if spec < 0 or SPECS[spec]["role"] != ROLE_FACTORY:
+    spec = find_spec(row, tables)
+    if spec < 0 or tables.specs[spec]["role"] != ROLE_FACTORY:
+        return OK
+    spec = spec_of_factory(row, spec, tables.specs)
+    if spec < 0:
         return OK
     candidate = tables.candidate[0]
-    if not read_creation(candidate, row, blob, spec, slots, stream):
+    if not read_creation(candidate, row, blob, spec, slots, stream, tables):
         return reject(row, stream)
     register(candidate, row, -1, slots, stream, tables)
     return OK
 
 
 @inline
-def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any) -> Any:
+def read_creation(
+    candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any
+) -> Any:
     """Read a creation log into the scratch candidate; False when it is malformed or can't be true."""
-    if decode(row, blob, spec, 0, slots, stream) & MALFORMED:
+    if decode(row, blob, spec, 0, slots, stream, tables) & MALFORMED:
         return False
-    topics, at_data = bytes_at(row["topics"]), row["data_offset"]
-    is_v3 = SPECS[spec]["kind"] == KIND_UNISWAP_V3
-    set_key(candidate["token0"], topics, _TOPIC1 + _PAD)
-    set_key(candidate["token1"], topics, _TOPIC2 + _PAD)
+    event = tables.specs[spec]
+    set_key_of_word(candidate["token0"], row, blob, event["token0"])
+    set_key_of_word(candidate["token1"], row, blob, event["token1"])
+    set_key_of_word(candidate["address"], row, blob, event["pool"])
     set_key(candidate["factory"], bytes_at(row["address"]), 0)
-    set_key(candidate["address"], blob, at_data + (32 if is_v3 else 0) + _PAD)
-    candidate["kind"] = KIND_UNISWAP_V3 if is_v3 else KIND_UNISWAP_V2
-    candidate["fee"] = np.int64(load_be64(topics, _TOPIC3 + 24)) if is_v3 else -1
-    candidate["tick_spacing"] = np.int64(load_be64(blob, at_data + 24)) if is_v3 else -1
+    candidate["kind"] = event["kind"]
+    candidate["fee"] = number_at(row, blob, event["fee"])
+    candidate["default_fee"] = event["default_fee"]
+    candidate["tick_spacing"] = number_at(row, blob, event["tick_spacing"])
     candidate["state_block"] = -1
     candidate["state_log_index"] = -1
     candidate["birth"] = 0
@@ -164,6 +179,25 @@ def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, st
     if (address[0] | address[1] | address[2]) == ZERO:
         return False
     return is_ascending(candidate["token0"], candidate["token1"])
+
+
+@inline
+def set_key_of_word(key: Any, row: Any, blob: Any, place: int) -> None:
+    """Read the address in the word at a spec's place into an array (top, mid, low)."""
+    if place >= IN_DATA:
+        set_key(key, blob, row["data_offset"] + (place - IN_DATA) + _PAD)
+    else:
+        set_key(key, bytes_at(row["topics"]), place + _PAD)
+
+
+@inline
+def number_at(row: Any, blob: Any, place: int) -> Any:
+    """The low 64 bits of the word at a spec's place; -1 where there is none."""
+    if place < 0:
+        return np.int64(-1)
+    if place >= IN_DATA:
+        return np.int64(load_be64(blob, row["data_offset"] + (place - IN_DATA) + 24))
+    return np.int64(load_be64(bytes_at(row["topics"]), place + 24))
 
 
 @inline
@@ -195,7 +229,7 @@ def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
     topics = bytes_at(row["topics"])
     padded = is_padded_address(topics, _TOPIC1) and is_padded_address(topics, _TOPIC2)
     sender, receiver = -1, -1
-    if padded and has_shape(row, spec):
+    if padded and has_shape(row, tables.specs[spec]):
         sender = registered_party(row, _TOPIC1, tables.pool_table, tables.pools)
         receiver = registered_party(row, _TOPIC2, tables.pool_table, tables.pools)
     if sender < 0 and receiver < 0:

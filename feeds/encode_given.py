@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.feeds.encode_state import Array
+from disruptor.feeds.pool_state import GivenState
 from disruptor.handlers.messages import (
     FLAG_FEES_GIVEN,
     FLAG_REFUTED,
@@ -45,6 +46,8 @@ def state_slots(state: Any, pool: int) -> Array:
     Fees count as given only all together (`V3State.fees_given`): a part of them would make wrong sums of the rest.
     """
     refuted = FLAG_REFUTED if state.refuted else 0
+    if isinstance(state, GivenState):
+        return _flagged(message_slots(state.message, [{"pool": pool} | dict(state.values)]), refuted)
     if hasattr(state, "reserve0"):
         payload = {"pool": pool, "reserve0": state.reserve0, "reserve1": state.reserve1}
         return _flagged(message_slots(UniswapV2State, [payload]), refuted)

@@ -139,11 +139,11 @@ def register(candidate: Any, row: Any, source: int, slots: Any, stream: Any, tab
 
 @inline
 def effective_fee(candidate: Any, stream: Any, factories: Any) -> Any:
-    """The candidate's fee; without one, V2 has that of its factory, else the default, and V3 has none."""
+    """The candidate's fee; without one, V2 has that of its factory or the default, others their venue's, if any."""
     if candidate["fee"] >= 0:
         return candidate["fee"]
     if candidate["kind"] != KIND_UNISWAP_V2:
-        return NO_FEE
+        return candidate["default_fee"] if candidate["default_fee"] >= 0 else NO_FEE
     factory = candidate["factory"]
     for f in range(factories.shape[0]):
         if factories[f, 0] == factory[0] and factories[f, 1] == factory[1] and factories[f, 2] == factory[2]:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor.feeds.columns import LOG_DTYPE
-from disruptor.handlers.messages import BUILT_IN, FLAG_TIME_UNKNOWN
-from disruptor.message import DEFAULT_SLOT_SIZE
+from disruptor.handlers.messages import FLAG_TIME_UNKNOWN
+from disruptor.message import DEFAULT_SLOT_SIZE, MAX_TYPE_ID
 
 # What a call of a kernel ended with.
 OK = 0
@@ -72,7 +72,7 @@ COUNTER_NAMES = (
     UNDECODABLE_UNKNOWN,
 ) = range(len(COUNTER_NAMES))
 
-MAX_TYPES = 1 + max(m.type_id for m in BUILT_IN)
+MAX_TYPES = 1 + MAX_TYPE_ID
 
 STREAM_DTYPE = np.dtype(
     [
@@ -165,6 +165,7 @@ CANDIDATE_DTYPE = np.dtype(
         ("factory", "<u8", (3,)),
         ("kind", "<i8"),
         ("fee", "<i8"),  # -1: nobody said
+        ("default_fee", "<i8"),  # what the venue has then; -1: none
         ("tick_spacing", "<i8"),  # -1: nobody said
         ("state_block", "<i8"),  # -1: without state
         ("state_log_index", "<i8"),
@@ -198,6 +199,7 @@ class Tables(NamedTuple):
     pools : (capacity,) POOL_DTYPE by pool id
     factories : (n, 4) uint64; top, mid, low, fee of V2 factories
     candidate : (1,) CANDIDATE_DTYPE; scratch for creation logs
+    specs, ops, places : the logs that are understood, as `feeds.topics.TopicTables`
     """
 
     pool_table: Array
@@ -205,6 +207,9 @@ class Tables(NamedTuple):
     pools: Array
     factories: Array
     candidate: Array
+    specs: Array
+    ops: Array
+    places: Array
 
 
 class Chain(NamedTuple):

@@ -69,7 +69,7 @@ def candidate_rows(entries: Sequence[Any]) -> Array:
     for name in ("address", "token0", "token1"):
         rows[name] = address_keys([getattr(entry, name) for entry in entries])
     rows["factory"] = address_keys([entry.factory or bytes(20) for entry in entries])
-    for name in ("kind", "fee", "tick_spacing"):
+    for name in ("kind", "fee", "default_fee", "tick_spacing"):
         values = [getattr(entry, name) for entry in entries]
         rows[name] = [-1 if value is None or value == NO_FEE else value for value in values]
     states = [entry.state for entry in entries]

@@ -40,7 +40,9 @@ from disruptor.feeds.encode_tables import (
     header_table,
     slot_words,
 )
+from disruptor.feeds.topics import EVENTS, build_tables, events_of
 from disruptor.handlers.messages import BUILT_IN
+from disruptor.handlers.venues import Venue
 
 __all__ = ["MAX_SLOTS_PER_LOG", "Encoder", "RemovedLogsFound", "RemovedSet", "collect_removed"]
 
@@ -80,6 +82,7 @@ class Encoder:
     strict : undecodable logs of known pools and factories are errors, and so are two logs at one place
     files : names for messages, by `rows["file"]`
     removed : what `collect_removed` returned for the same stream, or None
+    venues : users' own, whose logs are understood beside the built-in ones
 
     Attributes
     ----------
@@ -98,7 +101,10 @@ class Encoder:
         strict: bool = False,
         files: Sequence[Path | str] = (),
         removed: RemovedSet | None = None,
+        venues: Sequence[Venue] = (),
     ) -> None:
+        topics = build_tables([*EVENTS, *(event for venue in venues for event in events_of(venue))])
+        self._messages = (*BUILT_IN, *(message for venue in venues for message in venue.messages))
         self._files = files
         self._finished = False
         self._streams = es.new_stream(chain_id=chain_id, strict=strict, default_fee=default_v2_fee)
@@ -110,6 +116,7 @@ class Encoder:
             pools=np.zeros(_FIRST_CAPACITY // 2, es.POOL_DTYPE),
             factories=factory_table(factories or {}),
             candidate=np.zeros(1, es.CANDIDATE_DTYPE),
+            **topics._asdict(),
         )
         self._chain = es.Chain(
             headers=header_table(headers),
@@ -151,7 +158,7 @@ class Encoder:
             "logs": int(self._stream["ordinal"]),
             "ignored_logs": int(self._stream["counts"][es.IGNORED]),
             "slots": self.next_sequence,
-            "events": sum(int(types[m.type_id]) for m in BUILT_IN if m.counted),
+            "events": sum(int(types[m.type_id]) for m in self._messages if m.counted),
             "pools": int(self._stream["pools"]),
             "tokens": int(self._stream["tokens"]),
             "first_block": int(self._stream["first_block"]),
@@ -161,7 +168,7 @@ class Encoder:
     @property
     def type_counts(self) -> dict[str, int]:
         """Slots written, by message name."""
-        return {m.name: int(n) for m in BUILT_IN if (n := self._stream["types"][m.type_id])}
+        return {m.name: int(n) for m in self._messages if (n := self._stream["types"][m.type_id])}
 
     def register(self, entries: Iterable[Any]) -> None:
         """Queue pools of a pools file; `write_registrations` writes them.

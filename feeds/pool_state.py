@@ -14,8 +14,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from disruptor.message import FieldType, MessageType
 
 TICK_MAX = 887272
 SQRT_PRICE_MIN = 4295128739
@@ -35,6 +38,7 @@ _FEE_FIELDS = (
     "protocol_fees1",
 )
 _OUTSIDE = ("fee_growth_outside0_x128", "fee_growth_outside1_x128")
+_STATE_FIELDS = ("reserve0", "reserve1", "sqrt_price_x96")
 _WHOLE_FRACTION = re.compile(r"-?\d+\.0*")
 _LOG_TICK = math.log(1.0001)
 #: A float of the price finds the tick to within one; at a boundary the contract itself may be one lower.
@@ -51,6 +55,17 @@ class V2State:
     log_index: int
     reserve0: int
     reserve1: int
+    refuted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GivenState:
+    """The state of a pool of a user's venue right after log `log_index` of `block`: the fields of `message`."""
+
+    block: int
+    log_index: int
+    message: MessageType
+    values: Mapping[str, int]
     refuted: bool = False
 
 
@@ -141,8 +156,11 @@ def _or_zero(record: Record, name: str, high: int) -> int:
     return exact_integer(record, name, 0, high) or 0
 
 
-def find_state(record: Record) -> Record | None:
-    """The part of a pool's record that holds state: its `state`, or itself where it has the fields."""
+def find_state(record: Record, given: MessageType | None = None) -> Record | None:
+    """The part of a pool's record that holds state: its `state`, or itself where it has the fields.
+
+    given : the message of a venue's state; None for Uniswap's
+    """
     nested = record.get("state")
     if isinstance(nested, str) and nested:
         nested = json.loads(nested)
@@ -153,8 +171,26 @@ def find_state(record: Record) -> Record | None:
             name: record[name] for name in ("block", "log_index", "complete", "verified") if name in record
         }
         return places | snake_keys(nested)
-    given = any(record.get(name) not in (None, "") for name in ("reserve0", "reserve1", "sqrt_price_x96"))
-    return record if given else None
+    names = _STATE_FIELDS if given is None else _fields_of(given)
+    return record if any(record.get(name) not in (None, "") for name in names) else None
+
+
+def _fields_of(given: MessageType) -> dict[str, FieldType]:
+    """The fields of a venue's state that somebody has to tell."""
+    return {n: kind for n, kind in given.fields.items() if n not in ("pool", "reserved")}
+
+
+def parse_given_state(state: Record, given: MessageType) -> GivenState:
+    """The state of a pool of a user's venue: every field of its message. ValueError says what is wrong."""
+    block, log_index = _place(state)
+    values = {}
+    for name, kind in _fields_of(given).items():
+        bits = 8 * kind.dtype.itemsize
+        low, high = (
+            (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if kind.name[0] == "i" else (0, (1 << bits) - 1)
+        )
+        values[name] = _needed(state, name, low, high)
+    return GivenState(block, log_index, given, values, _is_refuted(state))
 
 
 def _place(state: Record) -> tuple[int, int]:

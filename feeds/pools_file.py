@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,25 +21,24 @@ from disruptor.feeds.compression import open_recorded
 from disruptor.feeds.csv_reader import line_error
 from disruptor.feeds.paths import expand_paths
 from disruptor.feeds.pool_state import (
+    GivenState,
     Record,
     V2State,
     V3State,
     exact_integer,
     find_state,
+    parse_given_state,
     parse_v2_state,
     parse_v3_state,
     snake_keys,
 )
 from disruptor.feeds.recognise import CSV, PARQUET, UTF8_MARK, recognise
-from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3
 from disruptor.handlers.pools import NO_FEE
+from disruptor.handlers.uniswap_venues import BUILT_IN, UNISWAP_V2, UNISWAP_V3
+from disruptor.handlers.venues import Venue
 
-KINDS = {
-    "uniswap_v2": KIND_UNISWAP_V2,
-    "v2": KIND_UNISWAP_V2,
-    "uniswap_v3": KIND_UNISWAP_V3,
-    "v3": KIND_UNISWAP_V3,
-}
+#: Kinds by name, and what else they are called.
+KINDS: dict[str, Venue] = {venue.name: venue for venue in BUILT_IN} | {"v2": UNISWAP_V2, "v3": UNISWAP_V3}
 #: Tick spacing of the fees that Uniswap's and PancakeSwap's factories enable.
 SPACING_OF_FEE = {100: 1, 500: 10, 2500: 50, 3000: 60, 10000: 200}
 _FEE_MAX = 999_999
@@ -53,6 +52,7 @@ TOKENS_UNKNOWN, KIND_UNSUPPORTED, STATE_INCOMPLETE = "tokens_unknown", "kind_uns
 class PoolEntry:
     """One pool.
 
+    default_fee : what the pool's venue has where nobody said a fee
     fee : millionths; None for a V2 pool whose record has none (its factory's, else the default, applies),
     `NO_FEE`
         for such a V3 pool: it is tracked, and barred from what counts fees
@@ -68,8 +68,9 @@ class PoolEntry:
     fee: int | None
     tick_spacing: int | None
     factory: bytes | None
-    state: V2State | V3State | None
+    state: V2State | V3State | GivenState | None
     place: str
+    default_fee: int | None = None
 
 
 class PoolList(list[PoolEntry]):
@@ -84,12 +85,13 @@ class PoolList(list[PoolEntry]):
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
 
 
-def load_pools(paths: Iterable[str | Path]) -> PoolList:
+def load_pools(paths: Iterable[str | Path], venues: Iterable[Venue] = ()) -> PoolList:
     """Load pools files.
 
     Parameters
     ----------
     paths : files, folders or patterns
+    venues : users' own
 
     Returns
     -------
@@ -100,11 +102,12 @@ def load_pools(paths: Iterable[str | Path]) -> PoolList:
     InputError : a record that can't be right, or contradicts another; with file and line (or element).
     """
     pools = PoolList()
+    kinds = KINDS | {venue.name: venue for venue in venues}
     index_of: dict[bytes, int] = {}
     for path in expand_paths(paths, "a pools file"):
         for position, unit, record in _records(path):
             try:
-                entry = _parse(record, f"{path}:{position}", pools)
+                entry = _parse(record, f"{path}:{position}", pools, kinds)
                 if entry is None:
                     continue
                 if entry.address not in index_of:
@@ -223,14 +226,14 @@ def _unfolded(value: Any) -> list[Any]:
 # One record.
 
 
-def _parse(record: Record, place: str, pools: PoolList) -> PoolEntry | None:
+def _parse(record: Record, place: str, pools: PoolList, kinds: Mapping[str, Venue]) -> PoolEntry | None:
     kind_name = str(record.get("kind") or "").strip().lower()
     if not kind_name:
-        raise ValueError(f"kind: missing: expected one of {', '.join(KINDS)}")
-    if kind_name not in KINDS:
+        raise ValueError(f"kind: missing: expected one of {', '.join(kinds)}")
+    if kind_name not in kinds:
         pools.skip(KIND_UNSUPPORTED)
         return None
-    kind = KINDS[kind_name]
+    venue = kinds[kind_name]
     address = _address(record, "address" if record.get("address") else "pool")
     if address is None:
         raise ValueError("address: missing")
@@ -242,11 +245,10 @@ def _parse(record: Record, place: str, pools: PoolList) -> PoolEntry | None:
         raise ValueError(
             f"token0: 0x{token0.hex()} must be below token1 0x{token1.hex()}, as the factories order them"
         )
-    fee, tick_spacing = _fee_and_spacing(record, kind)
-    state = _state(record, kind, tick_spacing, pools)
-    return PoolEntry(
-        address, kind, token0, token1, fee, tick_spacing, _address(record, "factory"), state, place
-    )
+    fee, tick_spacing = _fee_and_spacing(record, venue)
+    state = _state(record, venue, tick_spacing, pools)
+    factory = _address(record, "factory")
+    return PoolEntry(address, venue.kind, token0, token1, fee, tick_spacing, factory, state, place, venue.fee)
 
 
 def _address(record: Record, name: str) -> bytes | None:
@@ -262,14 +264,14 @@ def _address(record: Record, name: str) -> bytes | None:
     raise ValueError(f"{name}: expected an address of 0x and 40 hex digits, found {text[:60]!r}")
 
 
-def _fee_and_spacing(record: Record, kind: int) -> tuple[int | None, int | None]:
-    no_fee = NO_FEE if kind == KIND_UNISWAP_V3 else None
+def _fee_and_spacing(record: Record, venue: Venue) -> tuple[int | None, int | None]:
+    no_fee = NO_FEE if venue is UNISWAP_V3 else None
     unknown = record | {"fee": None} if record.get("fee") in (NO_FEE, str(NO_FEE)) else record
     fee = exact_integer(unknown, "fee", 0, _FEE_MAX)
-    if kind == KIND_UNISWAP_V2:
+    if venue is UNISWAP_V2:
         return fee, None
     spacing = exact_integer(record, "tick_spacing", 1, _SPACING_MAX)
-    if spacing is None and fee is not None:
+    if spacing is None and fee is not None and venue is UNISWAP_V3:
         spacing = SPACING_OF_FEE.get(fee)
         # Our own state files leave the spacing out; it is in the creation log, or the ticks imply nothing.
         if spacing is None and "complete" not in record:
@@ -277,15 +279,21 @@ def _fee_and_spacing(record: Record, kind: int) -> tuple[int | None, int | None]
     return no_fee if fee is None else fee, spacing
 
 
-def _state(record: Record, kind: int, tick_spacing: int | None, pools: PoolList) -> V2State | V3State | None:
+def _state(
+    record: Record, venue: Venue, tick_spacing: int | None, pools: PoolList
+) -> V2State | V3State | GivenState | None:
     """The state in a record; that of an incomplete pool is left out: some of it is not the chain's."""
-    state = find_state(record)
+    state = find_state(record, venue.given)
     if state is None:
         return None
     if str(state.get("complete", True)).lower() == "false":
         pools.skip(STATE_INCOMPLETE)
         return None
-    return parse_v2_state(state) if kind == KIND_UNISWAP_V2 else parse_v3_state(state, tick_spacing)
+    if venue is UNISWAP_V2:
+        return parse_v2_state(state)
+    if venue is UNISWAP_V3:
+        return parse_v3_state(state, tick_spacing)
+    return None if venue.given is None else parse_given_state(state, venue.given)
 
 
 def _merge(first: PoolEntry, second: PoolEntry) -> PoolEntry:

@@ -1,7 +1,8 @@
 """The logs that are understood, as a table: topic, shape, and what to check and store of every ABI word.
 
 A log is recognised by its first topic; its meaning also needs the right number of topics, the right data
-length, the right kind of emitter, and every word in the range of its Solidity type. One word is one
+length, the right kind of emitter, and every word in the range of its Solidity type. Several venues may share a topic:
+its events are a list (`next`), and the emitter decides, a pool by its kind, a factory by its address. One word is one
 `OP_DTYPE` row:
 
     from_data, at    the word's bytes start at `at` in the data (1) or in the log's topics (0)
@@ -11,20 +12,25 @@ length, the right kind of emitter, and every word in the range of its Solidity t
     width, target    bytes to store (0: only check) at this offset of the slot
     saturate         a value too wide for its field is stored as the field's largest, and flagged
 
-The interpreter of this table is `feeds/encode_kernels.py`. Adding an event is adding a line to `EVENTS`.
-
-Source: the events of UniswapV2Pair, UniswapV2Factory, UniswapV3Pool, UniswapV3Factory, PancakeV3Pool, ERC-20.
+The interpreter of this table is `feeds/encode_decode.py`. What logs there are is declared by the venues
+(`handlers/venues.py`), and their number is no constant of the compiled encoder.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from disruptor.errors import DefinitionError
 from disruptor.handlers import messages as m
+from disruptor.handlers.uniswap_venues import BUILT_IN
+from disruptor.handlers.venues import Venue
 from disruptor.message import HEADER_SIZE, MessageType
 
 #: What an emitter of the topic is: a pool, a factory, or a token.
@@ -36,6 +42,11 @@ MAX_TICK = 887272
 MAX_FEE = 999_999
 _RANGES = {"tick": (-MAX_TICK, MAX_TICK), "fee": (0, MAX_FEE), "spacing": (1, 2**23 - 1)}
 _SOLIDITY = {"tick": "int24", "fee": "uint24", "spacing": "int24"}
+_UNSIGNED = {"address": 160, "bool": 1, "bytes32": 256}
+_INTEGER = re.compile(r"(u?int)([0-9]{1,3})")
+_TOPIC, _ADDRESS = re.compile("[0-9a-fA-F]{64}"), re.compile("[0-9a-fA-F]{40}")
+#: Bytes of fields that the encoder can store a word in; the one that takes the largest value where a word is larger.
+_WIDTHS, _SATURATING = (4, 8, 16, 20, 32), 16
 
 SPEC_DTYPE = np.dtype(
     [
@@ -49,8 +60,21 @@ SPEC_DTYPE = np.dtype(
         ("op_count", "<i8"),
         ("lower", "<i8"),  # slot offset of tick_lower, which must be below tick_upper; -1: no such pair
         ("upper", "<i8"),
+        ("next", "<i8"),  # the next event of the same topic; -1: none
+        ("any_factory", "<i8"),  # of creation logs: whoever emits it; else only
+        ("factory", "<u8", (3,)),  # this one (top, mid, low)
+        ("token0", "<i8"),  # of creation logs, where a word is: `place_of`
+        ("token1", "<i8"),
+        ("pool", "<i8"),
+        ("fee", "<i8"),
+        ("tick_spacing", "<i8"),
+        ("default_fee", "<i8"),  # millionths, where nobody says; -1: none
     ]
 )
+#: Added to the place of a word in the data; without it a place is one in the topics. -1: there is no such word.
+IN_DATA = 1 << 32
+#: Events that may share a topic.
+MAX_SAME_TOPIC = 64
 OP_DTYPE = np.dtype(
     [
         ("forbidden0", "<u8"),
@@ -72,7 +96,7 @@ OP_DTYPE = np.dtype(
 
 @dataclass(frozen=True)
 class Event:
-    """One recognised log: message, kind of pool, topic, words. A word is "type" or "type field"."""
+    """One recognised log: message, kind of pool, topic, words; of creation logs also the factory and the usual fee."""
 
     message: MessageType
     role: int
@@ -80,71 +104,35 @@ class Event:
     topic: str
     indexed: tuple[str, ...]
     words: tuple[str, ...]
+    factory: str | None = None
+    fee: int = -1
 
 
-_V2, _V3, _ANY = m.KIND_UNISWAP_V2, m.KIND_UNISWAP_V3, m.KIND_UNKNOWN
-_TICKS = ("tick tick_lower", "tick tick_upper")
-_V3_SWAP = ("int256 amount0", "int256 amount1", "uint160 sqrt_price_x96", "uint128 liquidity", "tick tick")
-_V3_MOVED = ("uint128 liquidity", "uint256 amount0", "uint256 amount1")
-
-# fmt: off
-EVENTS: tuple[Event, ...] = (
-    Event(m.PoolRegistered, ROLE_FACTORY, _V2,
-          "0d3648bd0f6ba80134a33ba9275ac585d9d315f0ad8355cddefde31afa28d0e9",
-          ("address", "address"), ("address", "uint256")),
-    Event(m.PoolRegistered, ROLE_FACTORY, _V3,
-          "783cca1c0412dd0d695e784568c96da2e9c22ff989357a2e8b1d9b2b4e6b7118",
-          ("address", "address", "fee"), ("spacing", "address")),
-    Event(m.UniswapV2Sync, ROLE_POOL, _V2,
-          "1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1",
-          (), ("uint112 reserve0", "uint112 reserve1")),
-    Event(m.UniswapV2Swap, ROLE_POOL, _V2,
-          "d78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822",
-          ("address", "address"),
-          ("uint256 amount0_in", "uint256 amount1_in", "uint256 amount0_out", "uint256 amount1_out")),
-    Event(m.UniswapV2Mint, ROLE_POOL, _V2,
-          "4c209b5fc8ad50758f13e2e1088ba56a560dff690a1c6fef26394f4c03821c4f",
-          ("address",), ("uint256 amount0", "uint256 amount1")),
-    Event(m.UniswapV2Burn, ROLE_POOL, _V2,
-          "dccd412f0b1252819cb1fd330b93224ca42612892bb3f4f789976e6d81936496",
-          ("address", "address"), ("uint256 amount0", "uint256 amount1")),
-    Event(m.UniswapV3Initialize, ROLE_POOL, _V3,
-          "98636036cb66a9c19a37435efc1e90142190214e8abeb821bdba3f2990dd4c95",
-          (), ("uint160 sqrt_price_x96", "tick tick")),
-    Event(m.UniswapV3Swap, ROLE_POOL, _V3,
-          "c42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67",
-          ("address", "address"), _V3_SWAP),
-    # PancakeSwap V3 adds the two protocol fees to the same five words.
-    Event(m.UniswapV3Swap, ROLE_POOL, _V3,
-          "19b47279256b2a23a1665c810c8d55a1758940ee09377d4f8d26497a3577dc83",
-          ("address", "address"), (*_V3_SWAP, "uint128", "uint128")),
-    Event(m.UniswapV3Mint, ROLE_POOL, _V3,
-          "7a53080ba414158be7ec69b987b5fb7d07dee101fe85488f0853ae16239d0bde",
-          ("address", *_TICKS), ("address", *_V3_MOVED)),
-    Event(m.UniswapV3Burn, ROLE_POOL, _V3,
-          "0c396cd989a39f4459b5fa1aed6a9a8dcdbc45908acfd67e028cd568da98982c",
-          ("address", *_TICKS), _V3_MOVED),
-    Event(m.UniswapV3Collect, ROLE_POOL, _V3,
-          "70935338e69775456a85ddef226c395fb668b63fa0115f5f20610b388e6ca9c0",
-          ("address owner", *_TICKS), ("address", "uint128 amount0", "uint128 amount1")),
-    Event(m.UniswapV3Flash, ROLE_POOL, _V3,
-          "bdbdb71d7860376ba52b25a5028beea23581364a40522f6bcfb86bb1f2dca633",
-          ("address", "address"), ("uint256 amount0", "uint256 amount1", "uint256 paid0", "uint256 paid1")),
-    Event(m.UniswapV3SetFeeProtocol, ROLE_POOL, _V3,
-          "973d8d92bb299f4af6ce49b52a8adb85ae46b9f214c4c4fc06ac77401237b133", (),
-          ("uint8 fee_protocol0_old", "uint8 fee_protocol1_old",
-           "uint8 fee_protocol0_new", "uint8 fee_protocol1_new")),
-    Event(m.UniswapV3CollectProtocol, ROLE_POOL, _V3,
-          "596b573906218d3411850b26a6b437d6c4522fdb43d2d2386263f86d50b8b151",
-          ("address", "address"), ("uint128 amount0", "uint128 amount1")),
-    Event(m.UniswapV3IncreaseObservationCardinalityNext, ROLE_POOL, _V3,
-          "ac49e518f90a358f652e4400164f05a5d8f7e35e7747279bc3a93dbf584e125a",
-          (), ("uint16 cardinality_old", "uint16 cardinality_new")),
-    Event(m.Erc20Transfer, ROLE_TOKEN, _ANY,
-          "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
-          ("address", "address"), ("uint256 amount",)),
+_TRANSFER = Event(
+    m.Erc20Transfer,
+    ROLE_TOKEN,
+    m.KIND_UNKNOWN,
+    "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
+    ("address", "address"),
+    ("uint256 amount",),
 )
-# fmt: on
+
+
+def events_of(venue: Venue) -> list[Event]:
+    """A venue's logs: its factories' (one for each that it names), then its pools'."""
+    found = []
+    for creation in venue.creations:
+        for factory in venue.factories or (None,):
+            said = {"factory": factory, "fee": -1 if venue.fee is None else venue.fee}
+            words = (creation.topic, creation.indexed, creation.words)
+            found.append(Event(m.PoolRegistered, ROLE_FACTORY, venue.kind, *words, **said))  # type: ignore[arg-type]
+    for log in venue.logs:
+        found.append(Event(log.message, ROLE_POOL, venue.kind, log.topic, log.indexed, log.words))
+    return found
+
+
+#: The logs that are understood without venues of users' own.
+EVENTS: tuple[Event, ...] = (*(event for venue in BUILT_IN for event in events_of(venue)), _TRANSFER)
 
 
 class TopicTables(NamedTuple):
@@ -152,7 +140,7 @@ class TopicTables(NamedTuple):
 
     specs : (events,) SPEC_DTYPE
     ops : (words of all events,) OP_DTYPE
-    places : (64,) int64, open addressing on the low bits of the topic's last limb: event number or -1
+    places : (power of two,) int64, open addressing on the low bits of the topic's last limb: event number or -1
     """
 
     specs: npt.NDArray[Any]
@@ -160,54 +148,148 @@ class TopicTables(NamedTuple):
     places: npt.NDArray[np.int64]
 
 
-def _limits(kind: str) -> tuple[int, bool]:
+def build_tables(events: Sequence[Event] = EVENTS) -> TopicTables:
+    """Turn events into the arrays that the kernels interpret.
+
+    Raises
+    ------
+    DefinitionError : a word that is no Solidity type or does not fit its field, a topic that is none, or one with which
+        it could not be told what a log means.
+    """
+    ops: list[tuple[int, ...]] = []
+    specs = np.zeros(len(events), SPEC_DTYPE)
+    for number, event in enumerate(events):
+        first = len(ops)
+        ops += [_op(event, word, *place) for word, place in _placed(event)]
+        specs[number] = (*_shape(event, first, len(ops) - first), *_creation(event))
+    return TopicTables(specs, np.array(ops, OP_DTYPE), _index(events, specs))
+
+
+def _placed(event: Event) -> list[tuple[str, tuple[bool, int]]]:
+    """The words of an event, each with whether it is in the data, and where."""
+    topics = [(word, (False, 32 * (k + 1))) for k, word in enumerate(event.indexed)]
+    return topics + [(word, (True, 32 * k)) for k, word in enumerate(event.words)]
+
+
+def _limits(event: Event, kind: str) -> tuple[int, bool]:
     """Bits of a Solidity type, and whether it is signed."""
     name = _SOLIDITY.get(kind, kind)
-    if name == "address":
-        return 160, False
-    return int(name.lstrip("uint")), name.startswith("int")
+    if name in _UNSIGNED:
+        return _UNSIGNED[name], False
+    found = _INTEGER.fullmatch(name)
+    if found is None or not 0 < int(found[2]) <= 256 or int(found[2]) % 8:
+        raise DefinitionError(
+            f"{event.message.name}: {kind!r} is no type of one word: say uint112, int24, address"
+        )
+    return int(found[2]), found[1] == "int"
 
 
-def _op(event: Event, word: str, *, from_data: bool, at: int) -> tuple[int, ...]:
-    kind, _, field = word.partition(" ")
-    bits, signed = _limits(kind)
+def _op(event: Event, word: str, from_data: bool, at: int) -> tuple[int, ...]:
+    kind, _, name = word.partition(" ")
+    bits, signed = _limits(event, kind)
     magnitude = bits - 1 if signed else bits
     forbidden = ((1 << 256) - 1) >> magnitude << magnitude if magnitude < 256 - signed else 0
     limbs = tuple(forbidden >> (64 * k) & (2**64 - 1) for k in range(4))
     low, high = _RANGES.get(kind, (0, 0))
-    width = event.message.fields[field].dtype.itemsize if field else 0
-    target = HEADER_SIZE + event.message.offsets[field] if field else 0
-    saturate = width > 0 and kind != "address" and bits > 8 * width
+    stored = name if event.role != ROLE_FACTORY else ""
+    width, target = _target(event, word, stored, bits) if stored else (0, 0)
+    saturate = width == _SATURATING and bits > 8 * width
+    if (saturate and signed) or (not saturate and width not in (0, 20) and bits > 8 * width):
+        raise DefinitionError(f"{event.message.name}: {word!r} does not fit its field: declare a wider one")
     flags = (int(from_data), int(signed), int(saturate), int(kind in _RANGES))
     return (*limbs, low, high, at, target, width, *flags)
 
 
-def build_tables(events: tuple[Event, ...] = EVENTS) -> TopicTables:
-    """Turn declared events into the arrays that the kernels interpret."""
-    ops: list[tuple[int, ...]] = []
-    specs = np.zeros(len(events), SPEC_DTYPE)
-    index = np.full(64, -1, np.int64)
-    for number, event in enumerate(events):
-        first = len(ops)
-        ops += [_op(event, w, from_data=False, at=32 * (k + 1)) for k, w in enumerate(event.indexed)]
-        ops += [_op(event, w, from_data=True, at=32 * k) for k, w in enumerate(event.words)]
-        offsets = event.message.offsets
-        ordered = "tick_lower" in offsets
-        topic = [int(event.topic[16 * k : 16 * k + 16], 16) for k in range(4)]
-        specs[number] = (
-            topic,
-            event.role,
-            event.kind,
-            event.message.type_id,
-            1 + len(event.indexed),
-            32 * len(event.words),
-            first,
-            len(ops) - first,
-            HEADER_SIZE + offsets["tick_lower"] if ordered else -1,
-            HEADER_SIZE + offsets["tick_upper"] if ordered else -1,
+def _target(event: Event, word: str, name: str, bits: int) -> tuple[int, int]:
+    """(width, offset in the slot) of a word's field."""
+    fields = event.message.fields
+    if name not in fields:
+        raise DefinitionError(f"{event.message.name}: {word!r} names no field of the message")
+    width = fields[name].dtype.itemsize
+    if width not in _WIDTHS or (width == 20) != (bits == 160 and word.startswith("address")):
+        raise DefinitionError(
+            f"{event.message.name}: field {name} can't hold {word!r}: declare a u32, u64, u128, u256 or an address"
         )
-        place = topic[3] & 63
-        while index[place] >= 0:
-            place = (place + 1) & 63
-        index[place] = number
-    return TopicTables(specs, np.array(ops, OP_DTYPE), index)
+    return width, HEADER_SIZE + event.message.offsets[name]
+
+
+def _limbs(event: Event) -> list[int]:
+    """The topic as big-endian limbs."""
+    text = event.topic.removeprefix("0x")
+    if not _TOPIC.fullmatch(text):
+        raise DefinitionError(f"{event.message.name}: topic {event.topic[:70]!r} is not 64 hex digits")
+    return [int(text[16 * k : 16 * k + 16], 16) for k in range(4)]
+
+
+def _shape(event: Event, first: int, count: int) -> tuple[Any, ...]:
+    """The fields of a spec up to `upper`."""
+    offsets = event.message.offsets
+    ordered = "tick_lower" in offsets
+    return (
+        _limbs(event),
+        event.role,
+        event.kind,
+        event.message.type_id,
+        1 + len(event.indexed),
+        32 * len(event.words),
+        first,
+        count,
+        HEADER_SIZE + offsets["tick_lower"] if ordered else -1,
+        HEADER_SIZE + offsets["tick_upper"] if ordered else -1,
+    )
+
+
+def _creation(event: Event) -> tuple[Any, ...]:
+    """The fields of a spec from `next` on: where the facts of a new pool are."""
+    places = {
+        word.partition(" ")[2]: at + (IN_DATA if from_data else 0) for word, (from_data, at) in _placed(event)
+    }
+    if event.role == ROLE_FACTORY and not {"token0", "token1", "pool"} <= places.keys():
+        raise DefinitionError(f"creation log {event.topic[:10]}…: name its words token0, token1 and pool")
+    factory = [0, 0, 0]
+    if event.factory is not None:
+        digits = event.factory.removeprefix("0x")
+        if not _ADDRESS.fullmatch(digits):
+            raise DefinitionError(f"factory {event.factory[:50]!r}: expected 0x and 40 hex digits")
+        factory = [int(digits[:8], 16), int(digits[8:24], 16), int(digits[24:], 16)]
+    facts = [places.get(name, -1) for name in ("token0", "token1", "pool", "fee", "tick_spacing")]
+    return (-1, int(event.factory is None), factory, *facts, event.fee)
+
+
+def _index(events: Sequence[Event], specs: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Where each topic's first event is; the others of a topic follow by `next`."""
+    first_of: dict[str, list[int]] = {}
+    for number, event in enumerate(events):
+        first_of.setdefault(event.topic.removeprefix("0x").lower(), []).append(number)
+    size = 64
+    while size < 4 * len(first_of):
+        size *= 2
+    places = np.full(size, -1, np.int64)
+    for topic, numbers in first_of.items():
+        _check_shared(topic, [events[number] for number in numbers])
+        for one, following in itertools.pairwise(numbers):
+            specs[one]["next"] = following
+        place = int(topic[-8:], 16) & (size - 1)
+        while places[place] >= 0:
+            place = (place + 1) & (size - 1)
+        places[place] = numbers[0]
+    return places
+
+
+def _check_shared(topic: str, events: list[Event]) -> None:
+    """Refuse a topic whose logs could not be told apart by who emits them."""
+    roles = {event.role for event in events}
+    anyones = [event.kind for event in events if event.role == ROLE_FACTORY and event.factory is None]
+    shapes = [
+        (event.kind, len(event.indexed), len(event.words)) for event in events if event.role == ROLE_POOL
+    ]
+    if len(roles) > 1 or len(events) > MAX_SAME_TOPIC:
+        raise DefinitionError(
+            f"topic 0x{topic[:8]}…: declared for pools, factories or tokens at the same time"
+        )
+    if len(anyones) > 1:
+        raise DefinitionError(
+            f"creation log 0x{topic[:8]}…: declared by kinds {anyones[0]} and {anyones[1]}: name the factories of one"
+        )
+    if len(set(shapes)) < len(shapes):
+        raise DefinitionError(f"topic 0x{topic[:8]}…: declared twice with as many words by one kind")

@@ -23,12 +23,14 @@ DETERMINISM: the screen's floats decide only whether exact arithmetic runs; its 
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from disruptor.access import assign, read, row
-from disruptor.handler import Handler, handler
+from disruptor.handler import Handler, handler, handler_for
 from disruptor.handlers.batch_screen import begin_screen, judge_batches, screen_columns
 from disruptor.handlers.messages import (
     BOUNDARY_BLOCK,
@@ -69,6 +71,7 @@ from disruptor.handlers.path_tables import (
     rates,
 )
 from disruptor.handlers.path_visit import barred_count, visit
+from disruptor.handlers.venues import Venue
 from disruptor.jit import jit
 from disruptor.status import AGAIN, OK
 
@@ -327,11 +330,40 @@ def evaluate_v3_burn(state: Any, event: Any, out: Any) -> Any:
 BOUNDARIES = {"block": BOUNDARY_BLOCK, "transaction": BOUNDARY_TRANSACTION, "log": BOUNDARY_LOG}
 
 
-def opportunity_handlers(evaluate: str) -> tuple[Handler, ...]:
-    """The handlers for `arbitrage.evaluate`: block, transaction or log. Block ends evaluate what is left."""
+def mark_log(state: Any, event: Any, out: Any) -> Any:
+    """A log of a user's venue may open or close something."""
+    _mark_by(state, event)
+
+
+def mark_given(state: Any, event: Any, out: Any) -> Any:
+    """A given state of a user's venue may open something."""
+    mark(state, event["pool"])
+
+
+def evaluate_log(state: Any, event: Any, out: Any) -> Any:
+    """Diagnostic, as `evaluate_v2_sync`."""
+    return _evaluate(state, event, out)
+
+
+def opportunity_handlers(evaluate: str, venues: Sequence[Venue] = ()) -> tuple[Handler, ...]:
+    """The handlers for `arbitrage.evaluate`: block, transaction or log. Block ends evaluate what is left.
+
+    venues : users' own, on whose messages pools are looked at too
+    """
+    own, here = [m for venue in venues for m in venue.messages], sys.modules[__name__]
+    logs = [m for m in own if "log_index" in m.fields]
+    marks = [handler_for(m, mark_log if m in logs else mark_given, here, tables=_MARK) for m in own]
+    at_logs = [handler_for(m, evaluate_log, here, **_SLICED) for m in logs if evaluate == "log"]
     at = {
         "block": (evaluate_block,),
         "transaction": (evaluate_transaction, evaluate_block),
-        "log": (evaluate_v2_sync, evaluate_v3_swap, evaluate_v3_mint, evaluate_v3_burn, evaluate_block),
+        "log": (
+            evaluate_v2_sync,
+            evaluate_v3_swap,
+            evaluate_v3_mint,
+            evaluate_v3_burn,
+            *at_logs,
+            evaluate_block,
+        ),
     }
-    return (*MARKS, *at[evaluate])
+    return (*MARKS, *marks, *at[evaluate])

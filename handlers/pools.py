@@ -14,13 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 from disruptor.access import read
-from disruptor.handlers.messages import ADDRESS, HASH, KIND_UNISWAP_V2, KIND_UNISWAP_V3, HotMarketData
+from disruptor.handlers.messages import ADDRESS, HASH, KIND_UNISWAP_V3, KIND_UNKNOWN, HotMarketData
 from disruptor.jit import jit
 from disruptor.message import i32, i128, u32, u64, u128, u256
 from disruptor.table import Table, derived, ref
 
 # Flags of a pool's row.
-RESERVES_KNOWN = 1  # V2: reserves are the chain's
+RESERVES_KNOWN = 1  # V2 and users' venues: the state is the chain's
 PRICE_KNOWN = 2  # V3: price, tick and liquidity are the chain's
 TICKS_KNOWN = 4  # V3: the tick map is whole
 FEES_KNOWN = 8  # V3: fee growth and protocol fees are the chain's
@@ -124,8 +124,6 @@ def is_complete(state: Any, pool: Any) -> bool:
     row = read(state.pools, pool)
     if row["epoch"] != read(state.chain, 0)["epoch"]:
         return False
-    if row["kind"] == KIND_UNISWAP_V2:
-        return (row["flags"] & RESERVES_KNOWN) != 0
     if row["kind"] == KIND_UNISWAP_V3:
         return (row["flags"] & TICKS_KNOWN) != 0
-    return False
+    return row["kind"] != KIND_UNKNOWN and (row["flags"] & RESERVES_KNOWN) != 0

@@ -134,7 +134,7 @@ def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
         _correct(state, event)
     if born:
         p["epoch"] = _epoch(state)
-        p["flags"] |= RESERVES_KNOWN if p["kind"] == KIND_UNISWAP_V2 else TICKS_KNOWN
+        p["flags"] |= TICKS_KNOWN if p["kind"] == KIND_UNISWAP_V3 else RESERVES_KNOWN
 
 
 @jit

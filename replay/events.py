@@ -8,6 +8,7 @@ bytes either way, hence the same digests.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from disruptor.errors import InputError
 from disruptor.feeds.columns import LogBatch
 from disruptor.feeds.encoder import MAX_SLOTS_PER_LOG, Encoder, RemovedLogsFound, RemovedSet, collect_removed
 from disruptor.feeds.source import LogSource
+from disruptor.handlers.venues import Venue
 from disruptor.journal.reader import JournalReader
 from disruptor.replay.pipeline import Pipeline, RingWriter
 from disruptor.replay.settings import RunSettings
@@ -46,6 +48,10 @@ class EventSource(Protocol):
 
     def progress(self) -> tuple[int, int | None, str]:
         """(done, total, unit) so far."""
+
+    @property
+    def venue_names(self) -> frozenset[str]:
+        """The users' venues whose logs are among the events."""
 
     @property
     def warnings(self) -> dict[str, int]:
@@ -77,6 +83,11 @@ class JournalEvents:
         return self._done, self.reader.slot_count, "slots"
 
     @property
+    def venue_names(self) -> frozenset[str]:
+        """What the import was given."""
+        return frozenset(self.reader.identity.get("venues", {}))
+
+    @property
     def warnings(self) -> dict[str, int]:
         """What the import left out or doubted."""
         return self._warnings
@@ -95,6 +106,7 @@ class Inputs(NamedTuple):
     blocks: tuple[str, ...]
     sort: bool
     strict: bool
+    venues: tuple[Venue, ...] = ()
 
 
 class LogEvents:
@@ -125,6 +137,7 @@ class LogEvents:
             strict=inputs.strict,
             files=self._source.files,
             removed=removed,
+            venues=inputs.venues,
         )
         capacity = settings.ring_slots
         if capacity < 2 * MAX_SLOTS_PER_LOG:
@@ -159,7 +172,7 @@ class LogEvents:
             from disruptor.feeds.pools_file import load_pools
 
             if is_pools_file(path):
-                loaded = load_pools([path])
+                loaded = load_pools([path], self._inputs.venues)
                 for reason, count in loaded.skipped.items():
                     self._extra_warnings[f"pools_file_{reason}"] = count
                 self._encoder.register(loaded)
@@ -187,6 +200,11 @@ class LogEvents:
     def progress(self) -> tuple[int, int | None, str]:
         """Bytes read, of all."""
         return self._source.bytes_read, self._source.total_bytes, "bytes"
+
+    @property
+    def venue_names(self) -> frozenset[str]:
+        """What the run was given."""
+        return frozenset(venue.name for venue in self._inputs.venues)
 
     @property
     def warnings(self) -> dict[str, int]:
@@ -226,14 +244,32 @@ def open_events(inputs: Inputs, settings: RunSettings, memory: RingMemory) -> Ev
             f"{journals[0]}: --blocks and --sort were decided at import; import again to change them"
         )
     events = JournalEvents(journals[0])
+    check_venues_of(events.reader, inputs.venues)
     events.chain_id = _one_chain(settings.chain_id, events.chain_id)
     if inputs.strict:
         check_strict(journals[0], events.warnings)
     if inputs.pools:
         from disruptor.replay.resequence import ResequencedEvents
 
-        return ResequencedEvents(events, inputs.pools, settings, inputs.strict)
+        return ResequencedEvents(events, inputs.pools, settings, inputs.strict, inputs.venues)
     return events
+
+
+def venue_facts(venues: Sequence[Venue]) -> dict[str, str]:
+    """What decides which slots the logs of users' venues become: a hash by name, for a journal's identity."""
+    return {venue.name: hashlib.sha256(venue.encoding.encode()).hexdigest()[:16] for venue in venues}
+
+
+def check_venues_of(journal: JournalReader, venues: Sequence[Venue]) -> None:
+    """Refuse a journal whose import did not take the logs of these venues as they are declared now: it lacks them."""
+    imported = journal.identity.get("venues", {})
+    for name, facts in venue_facts(venues).items():
+        if imported.get(name) != facts:
+            how = "with other logs of" if name in imported else "without"
+            raise InputError(
+                f"{journal.directory}: imported {how} venue {name}, so its events are not in there: "
+                "import the logs again with the same --handlers"
+            )
 
 
 def check_strict(journal: str, warnings: dict[str, int]) -> None:

@@ -34,6 +34,7 @@ from disruptor.handlers.messages import (
     TokenRegistered,
 )
 from disruptor.handlers.pools import NO_FEE
+from disruptor.handlers.venues import Venue
 from disruptor.journal.reader import JournalReader
 from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_SIZE, header_dtype
 from disruptor.replay.events import is_pools_file
@@ -81,6 +82,7 @@ class GivenPools:
     settings : fees of V2 factories
     strict : an undecodable creation log is an error
     reader : the journal that follows
+    venues : users' own
 
     Attributes
     ----------
@@ -88,14 +90,20 @@ class GivenPools:
     """
 
     def __init__(
-        self, paths: Sequence[str], settings: RunSettings, strict: bool, reader: JournalReader
+        self,
+        paths: Sequence[str],
+        settings: RunSettings,
+        strict: bool,
+        reader: JournalReader,
+        venues: Sequence[Venue] = (),
     ) -> None:
-        self._paths, self._reader = paths, reader
+        self._paths, self._reader, self._venues = paths, reader, venues
         self._encoder = Encoder(
             chain_id=0,
             factories=settings.factory_fees(),
             default_v2_fee=settings.default_v2_fee,
             strict=strict,
+            venues=venues,
         )
         self._slots = slot_memory(_CAPACITY)
         self._skipped: dict[str, int] = {}
@@ -141,7 +149,7 @@ class GivenPools:
                 yield from self._written(first, {})
 
     def _from_file(self, path: str) -> Iterator[Run]:
-        loaded = load_pools([path])
+        loaded = load_pools([path], self._venues)
         for reason, count in loaded.skipped.items():
             self._skip(f"pools_file_{reason}", count)
         entries = self._without_known_states(loaded)
@@ -200,14 +208,16 @@ class Registrar:
     Parameters
     ----------
     settings : the import's; they tell a V2 fee that was assumed from one that somebody named
+    venues : users' own; their usual fees are assumed too
 
     Attributes
     ----------
     warned : conflicts, repetitions and what a given state holds already, by kind
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], venues: Sequence[Venue] = ()) -> None:
         self._settings = settings
+        self._usual_fees = {venue.kind: venue.fee for venue in venues}
         self.warned: Counter[str] = Counter()
 
     def keeps(self, octets: npt.NDArray[np.uint8], known: Any, block: int) -> bool:
@@ -242,7 +252,8 @@ class Registrar:
     def _named_fee(self, slot: Any) -> int:
         """The fee that somebody named, or NO_FEE: V2's creation log has none, and the import assumed one."""
         if slot["kind"] != KIND_UNISWAP_V2:
-            return int(slot["fee"])
+            is_assumed = slot["fee"] == self._usual_fees.get(int(slot["kind"]))
+            return NO_FEE if is_assumed else int(slot["fee"])
         default = self._settings.get("default_v2_fee")
         assumed = self._settings.get(f"factories.0x{slot['factory'].tobytes().hex()}.fee", default)
         return NO_FEE if slot["source_sequence"] >= 0 or slot["fee"] == assumed else int(slot["fee"])

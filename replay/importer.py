@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
 from disruptor import __version__, compile_cache
 from disruptor.handlers.messages import BUILT_IN
+from disruptor.handlers.venues import Venue
 from disruptor.journal.writer import JournalWriter
-from disruptor.replay.events import Inputs, LogEvents, RemovedLogsFound
+from disruptor.replay.events import Inputs, LogEvents, RemovedLogsFound, venue_facts
 from disruptor.replay.program import Memory, pin
 from disruptor.replay.request import Progress, ProgressUpdate
 from disruptor.replay.settings import RunSettings
+from disruptor.replay.user_code import load_user_code
 
 _PROGRESS_SECONDS = 0.1
 #: Settings that decide what an import writes; the others concern handlers.
 _IMPORT_SETTINGS = ("chain_id", "default_v2_fee", "factories.")
 
 
-def journal_facts(settings: RunSettings, chain_id: int | None) -> dict[str, Any]:
-    """Identity and settings for a journal's headers: what decided its bytes."""
+def journal_facts(
+    settings: RunSettings, chain_id: int | None, venues: Sequence[Venue] = ()
+) -> dict[str, Any]:
+    """Message types, identity and settings for a journal's headers: what decided its bytes."""
     chosen = {k: v for k, v in settings.semantic().items() if k.startswith(_IMPORT_SETTINGS)}
-    return {"identity": {"writer": f"disruptor {__version__}", "chain_id": chain_id}, "settings": chosen}
+    identity: dict[str, Any] = {"writer": f"disruptor {__version__}", "chain_id": chain_id}
+    if venues:
+        identity["venues"] = venue_facts(venues)
+    messages = (*BUILT_IN, *(message for venue in venues for message in venue.messages))
+    return {"messages": messages, "identity": identity, "settings": chosen}
 
 
 def import_logs(
@@ -35,6 +44,7 @@ def import_logs(
     strict: bool,
     settings: RunSettings,
     restart: bool = False,
+    handlers: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the event journal of recorded logs.
@@ -44,6 +54,7 @@ def import_logs(
     sources : files, directories or globs of recorded logs
     journal : directory, new or empty; with `restart` one that holds an unfinished import
     pools, blocks : files with pools and block headers
+    handlers : users' files or modules, for the venues that they declare
     sort : sort the logs first; strict : undecodable logs are errors
 
     Returns
@@ -57,11 +68,13 @@ def import_logs(
     began = time.perf_counter()
     if settings.cpu_cores:
         pin(settings.cpu_cores)
-    inputs = Inputs(tuple(sources), tuple(pools), tuple(blocks), sort, strict)
+    inputs = Inputs(
+        tuple(sources), tuple(pools), tuple(blocks), sort, strict, load_user_code(handlers).venues
+    )
     events = LogEvents(inputs, settings, Memory(settings))
     while True:
         writer = JournalWriter(
-            journal, messages=BUILT_IN, restart=restart, **journal_facts(settings, events.chain_id)
+            journal, restart=restart, **journal_facts(settings, events.chain_id, inputs.venues)
         )
         try:
             with writer:

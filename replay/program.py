@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import types
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from disruptor.codegen import load_user_module
-from disruptor.errors import CapacityError, DefinitionError, InputError, SettingError
+from disruptor.errors import CapacityError, SettingError
 from disruptor.handler import Handler
 from disruptor.handler_set import HandlerSet
 from disruptor.handlers import opportunities, swaps, token_conduct, tracking
 from disruptor.handlers.messages import BUILT_IN
 from disruptor.handlers.path_legs import leg_capacities
 from disruptor.handlers.path_tables import MAX_HOPS
+from disruptor.handlers.venue_state import settling_handlers
 from disruptor.pages import PagePolicy, PagesObtained, allocate
 from disruptor.processor import Processor
 from disruptor.replay.path_setup import set_up_paths
 from disruptor.replay.settings import RunSettings
+from disruptor.replay.user_code import UserCode
 from disruptor.ring_buffer import RingBuffer
 
 #: Built-in messages that come in; what handlers emit has ids from 100 on.
 INPUTS = tuple(m for m in BUILT_IN if m.type_id < 100)
+_NOBODY = UserCode()
 
 
 class Memory:
@@ -83,49 +82,24 @@ def pin(cores: tuple[int, ...]) -> None:
         raise SettingError(f"cpu_cores: can't pin to {list(cores)}: {error.strerror}") from None
 
 
-def load_handlers(names: Sequence[str]) -> tuple[list[Handler], list[types.ModuleType]]:
-    """Handlers of users' files or modules, in the order in which the modules define them.
+def build_handler_set(settings: RunSettings, user: UserCode = _NOBODY) -> HandlerSet:
+    """The handlers that a run needs: tracking always, swaps and arbitrage as set, users' last.
 
-    Raises
-    ------
-    InputError : a file or module that is not there or fails to import.
-    DefinitionError : one without handlers.
+    What keeps the state of users' venues (handlers of the venues' own messages) is tracking too, and comes before the
+    search.
     """
-    found: list[Handler] = []
-    modules = []
-    for name in names:
-        module = _load_module(name)
-        own = [v for v in vars(module).values() if isinstance(v, Handler) and v.module == module.__name__]
-        if not own:
-            raise DefinitionError(
-                f"--handlers {name}: defines no handler; decorate a function with @handler(Message)"
-            )
-        found += own
-        modules.append(module)
-    return found, modules
-
-
-def _load_module(name: str) -> types.ModuleType:
-    is_file = name.endswith(".py") or "/" in name
-    if is_file and not Path(name).is_file():
-        raise InputError(f"--handlers {name}: no such file")
-    try:
-        return load_user_module(name) if is_file else importlib.import_module(name)
-    except DefinitionError:
-        raise
-    except Exception as error:
-        raise InputError(f"--handlers {name}: {type(error).__name__}: {error}") from error
-
-
-def build_handler_set(settings: RunSettings, user_handlers: Sequence[Handler] = ()) -> HandlerSet:
-    """The handlers that a run needs: tracking always, swaps and arbitrage as set, users' last."""
-    handlers: list[Handler] = list(tracking.TRACKING)
+    venues = user.venues
+    own = {message.type_id for venue in venues for message in venue.messages}
+    handlers: list[Handler] = [*tracking.TRACKING, *settling_handlers(venues)]
+    handlers += [h for h in user.handlers if h.message.type_id in own]
     if settings.normalised_swaps:
         handlers += swaps.SWAPS
     if settings.arbitrage.enabled:
         handlers += token_conduct.TOKEN_CONDUCT
-        handlers += opportunities.opportunity_handlers(settings.arbitrage.evaluate)
-    return HandlerSet([*handlers, *user_handlers], inputs=INPUTS)
+        handlers += opportunities.opportunity_handlers(settings.arbitrage.evaluate, venues)
+    handlers += [h for h in user.handlers if h.message.type_id not in own]
+    inputs = [*INPUTS, *(message for venue in venues for message in venue.messages)]
+    return HandlerSet(handlers, inputs=inputs, extensions=user.extensions)
 
 
 def build_processor(

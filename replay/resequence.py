@@ -26,8 +26,6 @@ import numpy.typing as npt
 from disruptor.errors import JournalError
 from disruptor.handlers.messages import (
     BUILT_IN,
-    KIND_UNISWAP_V2,
-    KIND_UNISWAP_V3,
     NO_ID,
     REASON_REMOVED,
     BlockStart,
@@ -42,6 +40,8 @@ from disruptor.handlers.messages import (
     UniswapV3State,
     UniswapV3TickState,
 )
+from disruptor.handlers.uniswap_venues import BUILT_IN as BUILT_IN_VENUES
+from disruptor.handlers.venues import Venue
 from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_SIZE, MessageType, header_dtype
 from disruptor.replay.events import JournalEvents
 from disruptor.replay.given_pools import GivenPools, Registrar, slot_memory
@@ -61,25 +61,37 @@ _ADDRESS_AT = {
 }
 
 
-def _by_type(chosen: Callable[[MessageType], int | bool]) -> _Array:
-    """What `chosen` says of each built-in message, by type id; `take` with mode="clip" looks it up."""
-    table = np.zeros(2 + max(m.type_id for m in BUILT_IN), np.int64)  # the last row is for all unknown types
-    for m in BUILT_IN:
-        table[m.type_id] = chosen(m)
-    return table
+class _Types:
+    """What is to be known of each message, as arrays by type id; `take` with mode="clip" looks it up.
 
+    Attributes
+    ----------
+    kind_of : kind of pool whose log a message is; 0 for what is none
+    names_pool, counted, registers, is_state : (types,) bool or 0 and 1
+    """
 
-def _kind_of(m: MessageType) -> int:
-    """Kind of pool whose log a message is; 0 for what is none."""
-    kinds = {"UniswapV2": KIND_UNISWAP_V2, "UniswapV3": KIND_UNISWAP_V3}
-    return kinds.get(m.name[:9], 0) if "tx_hash" in m.fields else 0
+    def __init__(self, venues: Sequence[Venue]) -> None:
+        kinds = {
+            m: venue.kind
+            for venue in (*BUILT_IN_VENUES, *venues)
+            for m in (log.message for log in venue.logs)
+        }
+        messages = dict.fromkeys([*BUILT_IN, *(m for venue in venues for m in venue.messages)])
+        given = [UniswapV2State, UniswapV3State, UniswapV3TickState, *(venue.given for venue in venues)]
 
+        def by_type(chosen: Callable[[MessageType], int | bool]) -> _Array:
+            table = np.zeros(
+                2 + max(m.type_id for m in messages), np.int64
+            )  # the last row: all unknown types
+            for m in messages:
+                table[m.type_id] = chosen(m)
+            return table
 
-_KIND_OF = _by_type(_kind_of)
-_NAMES_POOL = _by_type(lambda m: m.offsets.get("pool") == 0) > 0
-_COUNTED = _by_type(lambda m: m.counted)
-_REGISTERS = _by_type(lambda m: m.type_id in _ADDRESS_AT) > 0
-_IS_STATE = _by_type(lambda m: m in (UniswapV2State, UniswapV3State, UniswapV3TickState)) > 0
+        self.kind_of = by_type(lambda m: kinds.get(m, 0))
+        self.names_pool = by_type(lambda m: m.offsets.get("pool") == 0) > 0
+        self.counted = by_type(lambda m: m.counted)
+        self.registers = by_type(lambda m: m.type_id in _ADDRESS_AT) > 0
+        self.is_state = by_type(lambda m: m in given) > 0
 
 
 class IdMap:
@@ -152,10 +164,16 @@ class ResequencedEvents:
     pools : pools files, or logs with creations, in the order of registration
     settings : fees of V2 factories, for the given pools
     strict : an undecodable creation log among `pools` is an error
+    venues : users' own; all that the journal has events of
     """
 
     def __init__(
-        self, journal: JournalEvents, pools: Sequence[str], settings: RunSettings, strict: bool
+        self,
+        journal: JournalEvents,
+        pools: Sequence[str],
+        settings: RunSettings,
+        strict: bool,
+        venues: Sequence[Venue] = (),
     ) -> None:
         reader = journal.reader
         if reader.slot_size != DEFAULT_SLOT_SIZE:
@@ -165,14 +183,30 @@ class ResequencedEvents:
             )
         self.chain_id = journal.chain_id
         self._journal = journal
-        self._given = GivenPools(pools, settings, strict, reader)
-        self._registrar = Registrar(reader.settings)
+        self._check_read(venues)
+        self._types = _Types(venues)
+        self._given = GivenPools(pools, settings, strict, reader, venues)
+        self._registrar = Registrar(reader.settings, venues)
         self._memory = slot_memory(reader.frame_slots)
         self._pools, self._tokens = IdMap({}), IdMap({})
         self._known, self._has_states = self._given.known(), False
         self._next, self._events, self._block, self._open_slots = 0, 0, -1, 0
         self._warned: Counter[str] = Counter()
         self._known_now = 0
+
+    def _check_read(self, venues: Sequence[Venue]) -> None:
+        """Refuse events whose ids nobody here could translate."""
+        unread = self.venue_names - {venue.name for venue in venues}
+        if unread:
+            raise JournalError(
+                f"{self._journal.reader.directory}: has events of the venue {min(unread)}: "
+                "with --pools it needs the --handlers that declare it"
+            )
+
+    @property
+    def venue_names(self) -> frozenset[str]:
+        """What the import was given."""
+        return self._journal.venue_names
 
     def runs(self) -> Generator[Run]:
         """The given pools, then a run for each frame that keeps a slot."""
@@ -221,7 +255,7 @@ class ResequencedEvents:
         self._apply_given(frame)
         self._close_transactions(frame)
         self._block = int(frame.blocks[-1])
-        self._events += int(_COUNTED.take(frame.headers["type_id"][frame.keep], mode="clip").sum())
+        self._events += int(self._types.counted.take(frame.headers["type_id"][frame.keep], mode="clip").sum())
         count = int(np.count_nonzero(frame.keep))
         if count < len(slots):
             slots[:count] = slots[frame.keep]
@@ -232,7 +266,7 @@ class ResequencedEvents:
     def _enter_ids(self, frame: _Frame) -> None:
         """Take up what the frame registers; tokens and sightings of given addresses say nothing new."""
         ids = frame.view(_LOG)["pool"]
-        for i in np.flatnonzero(_REGISTERS.take(frame.types, mode="clip")):
+        for i in np.flatnonzero(self._types.registers.take(frame.types, mode="clip")):
             kind, at = int(frame.types[i]), _ADDRESS_AT[int(frame.types[i])]
             address = frame.slots[i, at : at + 20].tobytes()
             if kind == TokenRegistered.type_id:
@@ -250,7 +284,7 @@ class ResequencedEvents:
         ids, types = frame.view(_LOG)["pool"], frame.types
         tokens = types == TokenRegistered.type_id
         ids[tokens] = self._tokens.new(ids[tokens])
-        named = _NAMES_POOL.take(types, mode="clip")
+        named = self._types.names_pool.take(types, mode="clip")
         ids[named] = self._pools.new(ids[named])
         lost = named & (ids == NO_ID) & (types != PoolIncomplete.type_id)
         if lost.any():
@@ -272,12 +306,12 @@ class ResequencedEvents:
     def _apply_given(self, frame: _Frame) -> None:
         """Drop, count and rewrite what concerns given pools."""
         ids = frame.view(_LOG)["pool"].astype(np.int64)
-        named = _NAMES_POOL.take(frame.types, mode="clip") & frame.keep
+        named = self._types.names_pool.take(frame.types, mode="clip") & frame.keep
         rows = np.flatnonzero(named & (ids < len(self._known) - 1))
         if not len(rows):
             return
         ids, types = ids[rows], frame.types[rows]
-        kinds = _KIND_OF.take(types, mode="clip")
+        kinds = self._types.kind_of.take(types, mode="clip")
         self._drop_logs(frame, rows, ids, kinds)
         logs = kinds > 0
         for k in np.flatnonzero(types == PoolRegistered.type_id):
@@ -286,7 +320,7 @@ class ResequencedEvents:
             slot = frame.slots[rows[k]]
             frame.keep[rows[k]] = self._registrar.keeps(slot, self._known[ids[k]], int(frame.blocks[rows[k]]))
         self._known["active"][ids[logs & frame.keep[rows]]] = True
-        stated = _IS_STATE.take(types, mode="clip")
+        stated = self._types.is_state.take(types, mode="clip")
         frame.keep[rows[stated & self._known["refused"][ids]]] = False
 
     def _drop_logs(self, frame: _Frame, rows: _Array, ids: _Array, kinds: _Array) -> None:

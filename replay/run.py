@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from disruptor import compile_cache
-from disruptor.handlers.messages import BUILT_IN
+from disruptor.errors import InputError
+from disruptor.handlers.venues import Venue
 from disruptor.journal.writer import JournalWriter
 from disruptor.replay.bounds import Bounds
 from disruptor.replay.importer import journal_facts
 from disruptor.replay.opportunities_out import write_opportunities
 from disruptor.replay.outputs import Collector, last_block
-from disruptor.replay.program import (
-    INPUTS,
-    code_identity,
-)
+from disruptor.replay.program import INPUTS, code_identity
 from disruptor.replay.request import OutputSink, Progress, ReplayRequest, choose_types
 from disruptor.replay.session import Session, handlers_of, run_session
 from disruptor.replay.slots import Run
 from disruptor.replay.state_out import write_state
-
-_COUNTED = tuple(m.name for m in INPUTS if m.counted)
+from disruptor.replay.user_code import venues_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +99,7 @@ def run(
         if sink is not None:
             sink.open(types, session.pool_address)
         collector = Collector(handlers.outputs, sink, types, session.processor.state)
-        replay = _Replay(request, session, collector)
+        replay = _Replay(request, session, collector, venues_in(handlers))
         replay.run()
         return replay
 
@@ -113,8 +110,11 @@ def run(
 class _Replay:
     """One pass over the events, and what is said about it."""
 
-    def __init__(self, request: ReplayRequest, session: Session, collector: Collector) -> None:
+    def __init__(
+        self, request: ReplayRequest, session: Session, collector: Collector, venues: tuple[Venue, ...]
+    ) -> None:
         self._request, self._session, self._collector = request, session, collector
+        self._venues = venues
         self._events, self._processor = session.events, session.processor
         self._bounds = Bounds(request)
         self._muted: dict[str, int] = {}
@@ -126,11 +126,11 @@ class _Replay:
         began = time.perf_counter()
         if self._request.write_journal is not None:
             settings = self._request.settings
+            self._check_rewrite()
             self._writer = JournalWriter(
                 self._request.write_journal,
-                messages=BUILT_IN,
                 restart=self._session.restarted,
-                **journal_facts(settings, self._events.chain_id),
+                **journal_facts(settings, self._events.chain_id, self._venues),
             )
             with self._writer:
                 self._run_all()
@@ -144,11 +144,19 @@ class _Replay:
         else:
             self._run_all()
         if self._request.state_out is not None:
-            write_state(self._processor.state, self._request.state_out)
+            write_state(self._processor.state, self._request.state_out, self._venues)
         if self._request.opportunities_out is not None and self._request.settings.arbitrage.enabled:
             write_opportunities(self._processor.state, self._request.opportunities_out)
         ended = time.perf_counter()
         self._seconds = ended - began - compile_cache.compile_wall(began, ended)
+
+    def _check_rewrite(self) -> None:
+        """Refuse to write a journal of messages that nobody here has declared: it could not say what they are."""
+        unread = self._events.venue_names - {venue.name for venue in self._venues}
+        if unread:
+            raise InputError(
+                f"--write-journal: the source has the venue {min(unread)}: give the --handlers that declare it"
+            )
 
     def _run_all(self) -> None:
         block = 0
@@ -178,10 +186,12 @@ class _Replay:
         state_digest = self._processor.state.digest()
         processor, collector = self._processor, self._collector
         counts = processor.counts()
+        own = [message for venue in self._venues for message in venue.messages]
+        counted = [message.name for message in (*INPUTS, *own) if message.counted]
         audit, search = self._counters("audit_counters"), self._counters("path_cursor")
         return ReplayResult(
             chain_id=self._events.chain_id,
-            events=sum(counts[name] - self._muted.get(name, 0) for name in _COUNTED)
+            events=sum(counts[name] - self._muted.get(name, 0) for name in counted)
             if self._first >= 0
             else 0,
             outputs=collector.counts,

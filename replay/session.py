@@ -16,9 +16,10 @@ from disruptor.feeds.encoder import RemovedLogsFound
 from disruptor.handler_set import HandlerSet
 from disruptor.processor import OutputConsumer, Processor
 from disruptor.replay.events import EventSource, Inputs, LogEvents, open_events
-from disruptor.replay.program import Memory, build_handler_set, build_processor, load_handlers, pin
+from disruptor.replay.program import Memory, build_handler_set, build_processor, pin
 from disruptor.replay.request import Progress, ProgressUpdate, RunRequest
 from disruptor.replay.slots import Run
+from disruptor.replay.user_code import load_user_code, venues_in
 
 _PROGRESS_SECONDS = 0.1
 T = TypeVar("T")
@@ -74,8 +75,7 @@ def handlers_of(request: RunRequest) -> HandlerSet:
     """The handlers that a request's settings and modules make. Pins the process first, as the settings say."""
     if request.settings.cpu_cores:
         pin(request.settings.cpu_cores)
-    user_handlers, _ = load_handlers(request.handlers)
-    return build_handler_set(request.settings, user_handlers)
+    return build_handler_set(request.settings, load_user_code(request.handlers))
 
 
 def run_session(
@@ -92,7 +92,8 @@ def run_session(
     ------
     DisruptorError : whatever can be wrong with input, settings, capacities or handlers.
     """
-    inputs = Inputs(request.sources, request.pools, request.blocks, request.sort, request.strict)
+    paths, venues = (request.sources, request.pools, request.blocks), venues_in(handlers)
+    inputs = Inputs(*paths, request.sort, request.strict, venues)
     settings, memory = request.settings, Memory(request.settings)
     events = open_events(inputs, settings, memory)
     restarted = False

@@ -7,50 +7,56 @@ known. Growths outside of ticks lie apart from the tick map, whose entries stay 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from disruptor.handlers.messages import KIND_NAMES, KIND_UNISWAP_V2, KIND_UNISWAP_V3
-from disruptor.handlers.pools import FEES_KNOWN, NO_FEE, RESERVES_KNOWN, TICKS_KNOWN, UNVERIFIED
+from disruptor.handlers.pools import FEES_KNOWN, NO_FEE, RESERVES_KNOWN, TICKS_KNOWN, UNVERIFIED, pools
+from disruptor.handlers.venues import Venue
+from disruptor.message import FieldType
 from disruptor.replay.line_file import write_lines
 from disruptor.state import State
 
 
-def write_state(state: State, path: str) -> int:
+def write_state(state: State, path: str, venues: Sequence[Venue] = ()) -> int:
     """Write every registered pool to `path`, replacing it in one step; returns the number of pools.
 
     Raises
     ------
     InputError : the file can't be written.
     """
-    return write_lines(path, "--state-out", pool_lines(state))
+    return write_lines(path, "--state-out", pool_lines(state, venues))
 
 
-def pool_lines(state: State) -> Iterator[dict[str, Any]]:
-    """The pools as plain objects, in the order of their ids."""
-    pools, directory = state.rows("pools"), state.rows("pool_directory")
+def pool_lines(state: State, venues: Sequence[Venue] = ()) -> Iterator[dict[str, Any]]:
+    """The pools as plain objects, in the order of their ids; `venues` are users' own."""
+    declared = {venue.kind: venue for venue in venues}
+    rows, directory = state.rows("pools"), state.rows("pool_directory")
     chain = state.rows("chain")[0]
     ticks, firsts = _ticks_by_pool(state)
-    for pool in np.flatnonzero(pools["kind"]):
-        row, names = pools[pool], directory[pool]
+    for pool in np.flatnonzero(rows["kind"]):
+        row, names = rows[pool], directory[pool]
         line: dict[str, Any] = {
             "pool": _hex(names["address"]),
-            "kind": KIND_NAMES[int(row["kind"])],
+            "kind": _kind_name(int(row["kind"]), declared),
             "token0": _hex(names["token0_address"]),
             "token1": _hex(names["token1_address"]),
             "fee": None if row["fee"] == NO_FEE else int(row["fee"]),
             "factory": _hex(names["factory"]) if names["factory"].any() else None,
             "block": int(chain["block_number"]),
-            "complete": _is_complete(row, chain),
+            "complete": _is_complete(row, chain, declared),
             "verified": not row["flags"] & UNVERIFIED,
         }
         if not line["verified"]:
             line["unverified_at"] = _place(state.rows("audit_failures")[pool])
         if row["kind"] == KIND_UNISWAP_V2:
             line |= {"reserve0": _integer(row["reserve0"]), "reserve1": _integer(row["reserve1"])}
+        elif row["kind"] != KIND_UNISWAP_V3:
+            venue = declared.get(int(row["kind"]))
+            line |= {} if venue is None else _own_fields(state, venue, int(pool))
         else:
             line["tick_spacing"] = int(names["tick_spacing"])
             line["sqrt_price_x96"] = _integer(row["sqrt_price_x96"])
@@ -83,9 +89,31 @@ def _fees(fees: Any, *, known: bool) -> dict[str, Any]:
     return line
 
 
-def _is_complete(row: Any, chain: Any) -> bool:
-    needed = {KIND_UNISWAP_V2: RESERVES_KNOWN, KIND_UNISWAP_V3: TICKS_KNOWN}[int(row["kind"])]
-    return bool(row["epoch"] == chain["epoch"] and row["flags"] & needed)
+def _is_complete(row: Any, chain: Any, own: Mapping[int, Venue]) -> bool:
+    """Whether the numbers are the chain's; never of a kind that nobody here has declared."""
+    kind = int(row["kind"])
+    needed = TICKS_KNOWN if kind == KIND_UNISWAP_V3 else RESERVES_KNOWN
+    return bool(
+        (kind in KIND_NAMES or kind in own) and row["epoch"] == chain["epoch"] and row["flags"] & needed
+    )
+
+
+def _kind_name(kind: int, own: Mapping[int, Venue]) -> str:
+    return own[kind].name if kind in own else KIND_NAMES.get(kind, f"kind_{kind}")
+
+
+def _own_fields(state: State, venue: Venue, pool: int) -> dict[str, Any]:
+    """What a user's venue keeps of a pool: the reserves if it trades with those of the pool's row, and its tables."""
+    fields = [(pools, name) for name in venue.moves.get(pools, ())]
+    fields += [(table, name) for table in venue.tables for name in table.fields if name != "reserved"]
+    return {name: _shown(table.fields[name], state.rows(table.name)[pool][name]) for table, name in fields}
+
+
+def _shown(kind: FieldType, value: Any) -> Any:
+    """A field: wide integers as decimal strings, byte strings as hex."""
+    if kind.base == "<u8" and kind.count:
+        return str(int.from_bytes(value.tobytes(), "little", signed=kind.name.startswith("i")))
+    return _hex(value) if kind.count else value.item()
 
 
 def _ticks_by_pool(state: State) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from disruptor import compile_cache
 from disruptor.replay.events import Inputs, LogEvents
-from disruptor.replay.program import Memory, build_handler_set, build_processor, load_handlers
+from disruptor.replay.program import Memory, build_handler_set, build_processor
 from disruptor.replay.quote import warm_quotes
 from disruptor.replay.settings import RunSettings
+from disruptor.replay.user_code import load_user_code
 
 _SYNC = "0x1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1"
 
@@ -26,9 +27,9 @@ def warm_up(profiles: Sequence[RunSettings], handlers: tuple[str, ...] = ()) -> 
     Seconds by compiled part; 0 for what was there already.
     """
     began = time.perf_counter()
-    user_handlers, _ = load_handlers(handlers)
+    user = load_user_code(handlers)
     for settings in profiles:
-        handler_set = build_handler_set(settings, user_handlers)
+        handler_set = build_handler_set(settings, user)
         processor = build_processor(handler_set, settings, Memory(settings).allocate)
         processor.compile()
         processor.state.digest()

@@ -67,9 +67,7 @@ def drain(source: EventSource) -> np.ndarray:
 def journal(folder: Path, logs: str, pools: Sequence[str] = (), frame_slots: int = 4096) -> str:
     """An import with frames of a size of our choice."""
     source = events(logs, pools)
-    with JournalWriter(
-        folder, messages=m.BUILT_IN, frame_slots=frame_slots, **journal_facts(SETTINGS, None)
-    ) as writer:
+    with JournalWriter(folder, frame_slots=frame_slots, **journal_facts(SETTINGS, None)) as writer:
         for run in source.runs():
             writer.append(run.slots, run.first)
         writer.finish({**source.counts, "warnings": source.warnings, "chain_id": None})
