@@ -33,7 +33,12 @@ demo: $(READY) ## find arbitrage in the recorded stream that ships with the proj
 test: $(READY) ## run the tests, compiled
 	$(call lane,jit) $(BIN)/pytest
 
-check: lint types layers test bounds nojit doctest ## everything that CI runs
+check: lint types layers test bounds nojit doctest ## everything that CI runs; -j2 runs lanes side by side
+
+# They share a lane's cache, so one after the other.
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+doctest: | test
+endif
 
 lint: $(READY) ## formatting and lint rules
 	$(BIN)/ruff format --check .

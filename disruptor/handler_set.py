@@ -62,7 +62,8 @@ class HandlerSet:
     ) -> None:
         self.handlers, self.extensions = tuple(handlers), tuple(extensions)
         self.tables = _distinct_tables([*(t for h in self.handlers for t in h.tables), *extra_tables])
-        self.closures = [identity.close([h]) for h in self.handlers]
+        known: identity.Named = {}
+        self.closures = [identity.close([h], known) for h in self.handlers]
         self.emits = [
             _emitted(h, c.messages.values()) for h, c in zip(self.handlers, self.closures, strict=True)
         ]

@@ -62,9 +62,17 @@ def python_function(value: Any) -> types.FunctionType | None:
     return None
 
 
-def close(roots: Iterable[Any]) -> Closure:
-    """Walk from `roots` over everything their code names: functions, dispatchers, handlers, declarations with parts."""
+#: What each function names and is decorated by: kept while several closures are made of unchanged code.
+Named = dict[types.FunctionType, tuple[list[tuple[str, Any]], list[types.FunctionType]]]
+
+
+def close(roots: Iterable[Any], known: Named | None = None) -> Closure:
+    """Walk from `roots` over everything their code names: functions, dispatchers, handlers, declarations with parts.
+
+    known : filled and used, so that closures made one after the other with the same `known` share what they find
+    """
     closure = Closure()
+    known = {} if known is None else known
     pending: list[types.FunctionType] = []
     for k, root in enumerate(roots):
         _take(f"root {k}", root, closure, pending)
@@ -79,9 +87,12 @@ def close(roots: Iterable[Any]) -> Closure:
         module = sys.modules.get(function.__module__)
         if module is not None:
             pending.extend(_enter_module(module, closure))
-        for where, value in _named_values(function):
+        if function not in known:
+            known[function] = list(_named_values(function)), _decorating(function)
+        values, decorating = known[function]
+        for where, value in values:
             _take(f"{name}:{where}", value, closure, pending)
-        pending.extend(_decorating(function))
+        pending.extend(decorating)
     return closure
 
 

@@ -49,6 +49,10 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
+#: Bytes that the kernel is asked to fault in by one call: meanwhile no other thread of the process can map memory.
+_POPULATED_AT_ONCE = 16 << 20
+
+
 class Mapping:
     """A readable and writable mapping of `size` bytes at `address`; unmapped when its last array is gone."""
 
@@ -69,7 +73,11 @@ class Mapping:
         A page that can't be had is an error here, where a later touch would be SIGBUS. Kernels before 5.14 do
         not know the advice: there one byte a page is rewritten with itself.
         """
-        failure = self.advise(MADV_POPULATE_WRITE)
+        for start in range(0, self.size, _POPULATED_AT_ONCE):
+            part = min(_POPULATED_AT_ONCE, self.size - start)
+            failure = _outcome(_libc.madvise(self.address + start, part, MADV_POPULATE_WRITE))
+            if failure:
+                break
         if failure == errno.EINVAL:
             first_bytes = self.bytes[:: mmap.PAGESIZE]
             np.bitwise_or(first_bytes, 0, out=first_bytes)

@@ -22,6 +22,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -220,18 +221,30 @@ def allocate(size: int, policy: PagePolicy | None = None) -> tuple[npt.NDArray[n
     ------
     MemoryPolicyError : `require`, `lock` or `numa_node` can't be satisfied; the message has the remedy.
     """
-    policy = policy or PagePolicy()
+    memory, finish = reserve(size, policy or PagePolicy())
+    return memory, finish()
+
+
+def reserve(size: int, policy: PagePolicy) -> tuple[npt.NDArray[np.uint8], Callable[[], PagesObtained]]:
+    """`allocate` in two halves: the memory, and what faults it in, locks it and says what was obtained.
+
+    The second half takes a second for each few gigabytes, nearly all in the kernel, and may run on another thread
+    while this one already uses the memory.
+    """
     if size < 1:
         raise MemoryPolicyError(f"can't allocate {size} bytes")
     mapping = _from_pool(size, policy)
     if mapping is not None:
-        return mapping.bytes[:size], settle(mapping, "hugetlb", policy)
+        place(mapping, "hugetlb", policy)
+        return mapping.bytes[:size], lambda: fault_in(mapping, "hugetlb", policy)
     page = MIB_2 if policy.huge_pages == "prefer" and size >= MIB_2 else PLAIN_PAGE
     try:
         mapping = map_private(align_up(size, page), page)
     except OSError as e:
         raise MemoryPolicyError(f"can't allocate {size} bytes: {e.strerror}; lower the capacities") from e
-    return mapping.bytes[:size], settle(mapping, "thp" if page == MIB_2 else "plain", policy)
+    kind: Kind = "thp" if page == MIB_2 else "plain"
+    place(mapping, kind, policy)
+    return mapping.bytes[:size], lambda: fault_in(mapping, kind, policy)
 
 
 def _from_pool(size: int, policy: PagePolicy) -> Mapping | None:
@@ -248,17 +261,26 @@ def _from_pool(size: int, policy: PagePolicy) -> Mapping | None:
 
 
 def settle(mapping: Mapping, kind: Kind, policy: PagePolicy) -> PagesObtained:
-    """Bind, advise, prefault and lock a fresh mapping in the only order that works, and count what came of
-    it.
+    """Bind, advise, prefault and lock a fresh mapping in the only order that works, and count what came of it."""
+    place(mapping, kind, policy)
+    return fault_in(mapping, kind, policy)
 
-    `thp` is a wish: where the kernel grants no huge page the report says plain. Binding comes before the
-    first touch, which is what places a page; an unpopulated pool page on a bound node would be SIGBUS, so
-    binding prefaults.
-    """
+
+def place(mapping: Mapping, kind: Kind, policy: PagePolicy) -> None:
+    """Say where a fresh mapping's pages are to lie and how large they are wanted. Before the first touch, which is
+    what places a page."""
     if policy.numa_node is not None:
         _bind(mapping, policy.numa_node)
     if kind == "thp":
         mapping.advise(MADV_HUGEPAGE)
+
+
+def fault_in(mapping: Mapping, kind: Kind, policy: PagePolicy) -> PagesObtained:
+    """Prefault and lock a mapping that has been placed.
+
+    `thp` is a wish: where the kernel grants no huge page the report says plain. An unpopulated pool page on a bound
+    node would be SIGBUS, so binding prefaults.
+    """
     prefault = policy.prefault or (policy.numa_node is not None and kind.startswith("huge"))
     if prefault and (failure := mapping.populate()):
         raise MemoryPolicyError(

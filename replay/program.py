@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from disruptor.handlers.messages import BUILT_IN
 from disruptor.handlers.path_legs import leg_capacities
 from disruptor.handlers.path_tables import MAX_HOPS
 from disruptor.handlers.venue_state import settling_handlers
-from disruptor.pages import PagePolicy, PagesObtained, allocate
+from disruptor.pages import PagePolicy, PagesObtained, reserve
 from disruptor.processor import Processor
 from disruptor.replay.path_setup import set_up_paths
 from disruptor.replay.settings import RunSettings
@@ -38,13 +39,25 @@ class Memory:
         )
         self.limit, self.taken = settings.memory_pool_size, 0
         self.obtained: list[PagesObtained] = []
+        self._helper = ThreadPoolExecutor(1, "fault-in")
+        self._pending: list[Future[PagesObtained]] = []
 
     def allocate(self, nbytes: int) -> npt.NDArray[np.uint8]:
-        """Zeroed private memory; refuses what would exceed the limit."""
+        """Zeroed private memory; refuses what would exceed the limit. It is faulted in meanwhile: see `settle`."""
         self._count(nbytes)
-        memory, obtained = allocate(nbytes, self.policy)
-        self.obtained.append(obtained)
-        return memory[:nbytes]
+        memory, finish = reserve(nbytes, self.policy)
+        self._pending.append(self._helper.submit(finish))
+        return memory
+
+    def settle(self) -> None:
+        """Wait until all memory is there, as the policy wants it; to be called before it is used in earnest.
+
+        Raises
+        ------
+        MemoryPolicyError : it can't be had.
+        """
+        pending, self._pending = self._pending, []
+        self.obtained += [future.result() for future in pending]
 
     def ring(self, capacity: int, slot_size: int, wait_strategy: str) -> RingBuffer:
         """An input ring, counted like all other memory."""
@@ -63,6 +76,7 @@ class Memory:
 
     def report(self) -> dict[str, Any]:
         """What was asked for and what was obtained, for `pages` in reports."""
+        self.settle()
         kinds = sorted({f"{p.kind} {p.page_size}" for p in self.obtained})
         return {
             "asked": self.policy.huge_pages,

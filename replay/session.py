@@ -100,6 +100,7 @@ def run_session(
     while True:
         processor = build_processor(handlers, settings, memory.allocate, events.chain_id)
         processor.compile()
+        memory.settle()
         session = Session(events, processor, memory, progress)
         session.restarted = restarted
         try:
