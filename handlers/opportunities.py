@@ -49,6 +49,7 @@ from disruptor.handlers.messages import (
     UniswapV3State,
     UniswapV3Swap,
 )
+from disruptor.handlers.path_ahead import CHANGE
 from disruptor.handlers.path_costs import note_native
 from disruptor.handlers.path_curve import refresh_rates
 from disruptor.handlers.path_graph import can_take_part, find_paths, link_pair, mark
@@ -213,7 +214,7 @@ def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
     mark(state, event["pool"])
 
 
-@handler(UniswapV2Sync, tables=_MARK)
+@handler(UniswapV2Sync, tables=_MARK, ahead=CHANGE)
 def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """New reserves may open or close something."""
     _mark_by(state, event)
@@ -231,7 +232,7 @@ def mark_v3_initialize(state: Any, event: Any, out: Any) -> Any:
     _mark_by(state, event)
 
 
-@handler(UniswapV3Swap, tables=_MARK)
+@handler(UniswapV3Swap, tables=_MARK, ahead=CHANGE)
 def mark_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """A new price may open or close something."""
     _mark_by(state, event)

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.access import read
+from disruptor.access import prefetch, read
 from disruptor.handler import handler
 from disruptor.handlers.messages import (
     FLAG_AMOUNT_OVERFLOW,
@@ -173,7 +173,14 @@ def on_pool_incomplete(state: Any, event: Any, out: Any) -> Any:
             begin_window(account, np.int64(account["flags"]) & HISTORY)
 
 
-@handler(Erc20Transfer, tables=_OWN)
+@jit
+def _accounts(state: Any, event: Any) -> None:
+    """A pool's accounts, before its event needs them."""
+    prefetch(state.account0, event["pool"])
+    prefetch(state.account1, event["pool"])
+
+
+@handler(Erc20Transfer, tables=_OWN, ahead=[_accounts])
 def on_transfer(state: Any, event: Any, out: Any) -> Any:
     """Enter a transfer into the account of each pool that is a party."""
     amount, direction = load(event["amount"]), event["direction"]
@@ -185,7 +192,7 @@ def on_transfer(state: Any, event: Any, out: Any) -> Any:
         enter_transfer(state, np.int64(event["other_pool"]), token, amount, direction == _BETWEEN, moment)
 
 
-@handler(UniswapV2Sync, tables=_OWN)
+@handler(UniswapV2Sync, tables=_OWN, ahead=[_accounts])
 def on_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """The pair states both balances."""
     pool = np.int64(event["pool"])
@@ -213,7 +220,7 @@ def on_v2_swap(state: Any, event: Any, out: Any) -> Any:
         _judge(state, pool, side, moved0 if side == 0 else moved1, whole, moment)
 
 
-@handler(UniswapV3Swap, tables=_OWN)
+@handler(UniswapV3Swap, tables=_OWN, ahead=[_accounts])
 def on_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """The pool states what it took (positive) and gave (negative) in this call."""
     pool = np.int64(event["pool"])
