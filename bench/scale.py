@@ -83,9 +83,9 @@ def counters(processor: Processor) -> dict[str, int]:
     return found
 
 
-def one_pass(stream: Stream, sets: tuple[str, ...]) -> Pass:
+def one_pass(stream: Stream, sets: tuple[str, ...], capacities: tuple[str, ...] = CAPACITIES) -> Pass:
     """The whole stream through a new processor."""
-    processor = processor_for(sets)
+    processor = processor_for(sets, capacities)
     collector = Collector(processor.handlers.outputs, None, ())
     process(processor, Run(stream.slots[: stream.first], 0), collector)
     before = counters(processor)
