@@ -41,6 +41,7 @@ from disruptor.handlers.wide import (
 from disruptor.jit import jit
 
 ONE = np.uint64(1)
+_ZERO64 = np.uint64(0)
 _TOP = np.uint64(2**64 - 1)
 _ONES = U128(2**128 - 1)
 _POWER52 = np.uint64(2**52)
@@ -135,6 +136,27 @@ def divide_by_128(upper: U128, lower: U256, divisor: U128) -> tuple[U256, U128]:
         digit, rest = _three_by_two(rest, high(high(coming)), scaled, v)
         quotient, coming = quotient << 64 | widen(widen(digit)), coming << 64
     return quotient, rest >> shift
+
+
+@jit
+def quotient_of_128(dividend: U256, divisor: U128) -> U128:
+    """dividend / divisor, rounded down. The caller promises 0 < divisor and dividend < divisor * 2^128.
+
+    A quotient of one word, which most are that count tokens, takes one step instead of two.
+    """
+    always_inlined()
+    shift = 128 - bit_length(divisor)
+    scaled = shift_in(divisor, _ZERO128, shift)
+    v = reciprocal(scaled)
+    rest = shift_in(high(dividend), narrow(dividend), shift)
+    coming = shift_in(narrow(dividend), _ZERO128, shift)
+    middle = pair(low64(rest), high(coming))
+    if high(rest) == _ZERO64 and middle < scaled:
+        digit, _ = _three_by_two(middle, low64(coming), scaled, v)
+        return widen(digit)
+    upper, rest = _three_by_two(rest, high(coming), scaled, v)
+    lower, _ = _three_by_two(rest, low64(coming), scaled, v)
+    return pair(upper, lower)
 
 
 @jit

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from disruptor.handlers.division import divide_by_128
+from disruptor.handlers.division import divide_by_128, quotient_of_128
 from disruptor.handlers.fixed_point import checked_add, checked_mul, divide
 from disruptor.handlers.inlining import always_inlined, never_inlined
 from disruptor.handlers.reverts import (
@@ -27,7 +27,19 @@ from disruptor.handlers.reverts import (
     K_DECREASED,
     RESERVE_OVERFLOW,
 )
-from disruptor.handlers.wide import U128, U256, add, bit_length, is_zero, mul, mul_wide, narrow, sub, u256
+from disruptor.handlers.wide import (
+    U128,
+    U256,
+    add,
+    bit_length,
+    is_zero,
+    mul,
+    mul_wide,
+    narrow,
+    sub,
+    u256,
+    widen,
+)
 from disruptor.jit import jit
 from disruptor.status import OK
 
@@ -75,8 +87,7 @@ def get_amount_out(amount_in: U256, reserve_in: U256, reserve_out: U256, fee: An
     traded = mul(narrow(amount_in), narrow(u256(kept)))
     numerator = mul_wide(traded, narrow(reserve_out))
     denominator = add(mul(narrow(reserve_in), narrow(u256(whole))), traded)
-    amount_out, _ = divide_by_128(_NONE_ABOVE, numerator, denominator)
-    return OK, amount_out
+    return OK, widen(quotient_of_128(numerator, denominator))  # below the reserve, hence short
 
 
 @jit
@@ -137,6 +148,19 @@ def get_amount_in(amount_out: U256, reserve_in: U256, reserve_out: U256, fee: An
         return INSUFFICIENT_OUTPUT_AMOUNT, _NOTHING
     if is_zero(reserve_in) or amount_out >= reserve_out:
         return INSUFFICIENT_LIQUIDITY, _NOTHING
+    if (reserve_in | reserve_out) >= _LONG:
+        return _long_amount_in(amount_out, reserve_in, reserve_out, fee)
+    kept, whole = parts(fee)
+    numerator = mul(mul_wide(narrow(reserve_in), narrow(amount_out)), u256(whole))
+    denominator = mul(narrow(sub(reserve_out, amount_out)), narrow(u256(kept)))
+    quotient, _ = divide_by_128(_NONE_ABOVE, numerator, denominator)
+    return OK, add(quotient, u256(1))
+
+
+@jit
+def _long_amount_in(amount_out: U256, reserve_in: U256, reserve_out: U256, fee: Any) -> tuple[int, U256]:
+    """`get_amount_in` of numbers whose products may overflow."""
+    never_inlined()
     kept, whole = parts(fee)
     status, product = checked_mul(reserve_in, amount_out)
     if status != OK:

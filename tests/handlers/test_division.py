@@ -17,7 +17,7 @@ from tests.support.wide_records import filled, number
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
-NAMES = ("upper", "lower", "divisor", "quotient", "remainder", "reciprocal", "inverse")
+NAMES = ("upper", "lower", "divisor", "quotient", "remainder", "short", "reciprocal", "inverse")
 ROW = np.dtype([(name, "<u8", (4,)) for name in NAMES])
 
 
@@ -30,6 +30,8 @@ def probe(rows):
             quotient, rest = division.divide_by_128(narrow(upper), lower, narrow(divisor))
             store(row["quotient"], quotient)
             store(row["remainder"], widen(rest))
+            if high(lower) < narrow(divisor):
+                store(row["short"], widen(division.quotient_of_128(lower, narrow(divisor))))
         else:
             quotient, remainder = division.divide_by_256(upper, lower, divisor)
             store(row["quotient"], quotient)
@@ -77,6 +79,25 @@ LOW_ONES = [
 @example(EQUAL_LEADING + LOW_ONES)
 def test_quotient_and_remainder_are_pythons(cases):
     assert divided(cases) == [divmod(n, d) for n, d in cases]
+
+
+SHORT = NUMBERS.map(lambda d: d % 2**128 or 1)
+
+
+@given(st.lists(st.tuples(NUMBERS, SHORT, st.integers(-2, 2)), min_size=1, max_size=30))
+@example(
+    [
+        (q, d, e)
+        for q in (0, 1, 2**64 - 1, 2**64, 2**128 - 1)
+        for d in (1, 2**64, 2**127, 2**128 - 1)
+        for e in (-1, 0)
+    ]
+)
+def test_quotients_of_two_words_and_of_one(drawn):
+    cases = [(min(max(0, q % 2**128 * d + e), d * 2**128 - 1), d) for q, d, e in drawn]
+    rows = filled(ROW, [{"lower": n, "divisor": d} for n, d in cases])
+    probe(rows)
+    assert [number(row["short"]) for row in rows] == [n // d for n, d in cases]
 
 
 def test_boundaries_divide_by_boundaries(lane):
