@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,9 @@ def compiled_for(label: str, dispatcher: Any, *args: Any) -> Callable[..., Any]:
     hits = sum(dispatcher.stats.cache_hits.values())
     for say in on_compile:
         say(label)
-    with whole_program():
+    with whole_program(), warnings.catch_warnings():
+        # A record that begins like another may be passed for it: so a helper compiled for one message serves both.
+        warnings.filterwarnings("ignore", "(?s).*considered a subtype of")
         dispatcher.compile(signature)
     hit = sum(dispatcher.stats.cache_hits.values()) > hits
     ended = time.perf_counter()

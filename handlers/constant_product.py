@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
+from disruptor.handlers.curve_pieces import product_piece
 from disruptor.handlers.fixed_point import OVERFLOW, checked_mul
 from disruptor.handlers.quoting import (
     OUTPUT_ABOVE_RESERVE,
@@ -65,9 +66,9 @@ def rates_of(price: Any) -> Any:
 
     def rates(state: Any, pool: Any) -> Any:
         n, d, e, fee = price(state, pool, True)
-        falling, _ = net_rates(math.ldexp(to_f64(n) / to_f64(d), e), fee)
+        falling, _ = net_rates(math.ldexp(to_f64(n) / to_f64(d), int(e)), fee)
         n, d, e, fee = price(state, pool, False)
-        _, rising = net_rates(math.ldexp(to_f64(n) / to_f64(d), e), fee)
+        _, rising = net_rates(math.ldexp(to_f64(n) / to_f64(d), int(e)), fee)
         return falling, rising
 
     return rates
@@ -85,12 +86,11 @@ def piece(state: Any, pool: Any, k: Any, zero_for_one: Any, number: Any) -> bool
     """The one piece that there is: all of the reserves."""
     if number > 0:
         return False
-    cell, p = row(state.hop_cells, k), read(state.pools, pool)
-    cell["kept"] = np.float64(_MILLION - np.int64(p["fee"])) * _MILLIONTH
+    p = read(state.pools, pool)
+    kept = np.float64(_MILLION - np.int64(p["fee"])) * _MILLIONTH
     reserve0, reserve1 = to_f64(load(p["reserve0"])), to_f64(load(p["reserve1"]))
-    cell["depth_in"], cell["depth_out"] = (reserve0, reserve1) if zero_for_one else (reserve1, reserve0)
-    cell["room"] = np.inf
-    return True
+    depths = (reserve0, reserve1) if zero_for_one else (reserve1, reserve0)
+    return product_piece(state, k, depths, kept, np.inf)
 
 
 @jit
