@@ -15,6 +15,7 @@ tests may be given those too.
 
 from __future__ import annotations
 
+import hashlib
 from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,10 @@ _SLOTS, _CELL, _OUT_FAULT = range(3)
 _VIEWS = {"plain": PlainView, "checked": CheckedView, "foreign": ReadOnlyView}
 
 
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 class StateLayout:
     """The tables of a state in order, each with the variant of access that one module's handlers have to it.
 
@@ -73,9 +78,13 @@ class StateLayout:
         setattr(self.State, "extensions", self.extensions)  # noqa: B010
 
     def key(self) -> str:
-        """Text that identifies the layout among numba's types."""
+        """What tells the layout from any other, in few characters.
+
+        It is part of a numba type's name, and that of the name of every function which takes it: with whole schemas in
+        it a loop's machine code was 13 MB, nearly all of it names.
+        """
         parts = [f"{t.schema()}={self.variants[t.name]}" for t in self.tables]
-        return "|".join([*parts, *(extension.key for extension in self.extensions)])
+        return _short("|".join([*parts, *(extension.key for extension in self.extensions)]))
 
 
 class OutputLayout:
@@ -159,7 +168,7 @@ def _no_value(context: Any, _builder: Any, _type: Any, _value: Any) -> Any:
 
 
 def _table_ref(table: Table, variant: str) -> TableRef:
-    return TableRef(f"TableRef({table.schema()}, {variant})", (table, variant))
+    return TableRef(f"TableRef({table.name}, {_short(table.schema())}, {variant})", (table, variant))
 
 
 @infer_getattr
