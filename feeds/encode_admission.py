@@ -233,8 +233,8 @@ def emitter_pool(row: Any, slots: Any, stream: Any, tables: Any) -> Any:
     pool = find(tables.pool_table, top, mid, low)
     if pool >= 0:
         return pool
-    spec = find_spec(row, tables)
-    if spec < 0 or tables.specs[spec]["role"] != ROLE_POOL:
+    spec = find_spec(row, stream)
+    if spec < 0 or stream["specs"][spec]["role"] != ROLE_POOL:
         return -1
     return see_pool(slots, stream, tables, top, mid, low)
 

@@ -20,29 +20,28 @@ from disruptor.feeds.encode_words import (
     store32,
     store_address,
 )
-from disruptor.feeds.topics import MAX_SAME_TOPIC
+from disruptor.feeds.topics import MAX_SAME_TOPIC, PLACES
 from disruptor.handlers.messages import FLAG_AMOUNT_OVERFLOW, KIND_UNKNOWN
 from disruptor.jit import inline
 
 # What decoding found; the union over the words of a log.
 FITS, MALFORMED, OVERFLOWS = 0, 1, 2
+_LAST_PLACE = np.uint64(PLACES - 1)
 
 
 @inline
-def find_spec(row: Any, tables: Any) -> Any:
-    """Number of the first event that the first topic names, or -1. At most as many probes as there are places."""
+def find_spec(row: Any, stream: Any) -> Any:
+    """Number of the first event that the first topic names, or -1. At most `PLACES` probes."""
     if row["topic_count"] == 0:
         return -1
-    places = tables.places
-    mask = places.shape[0] - 1
-    place = np.int64(load_be64(bytes_at(row["topics"]), 24) & np.uint64(mask))
-    for _ in range(places.shape[0]):
-        spec = places[place]
+    place = np.int64(load_be64(bytes_at(row["topics"]), 24) & _LAST_PLACE)
+    for _ in range(PLACES):
+        spec = stream["places"][place]
         if spec < 0:
             return -1
-        if is_topic(tables.specs[spec]["topic"], bytes_at(row["topics"])):
+        if is_topic(stream["specs"][spec]["topic"], bytes_at(row["topics"])):
             return spec
-        place = (place + 1) & mask
+        place = (place + 1) & (PLACES - 1)
     return -1
 
 
@@ -55,14 +54,22 @@ def is_topic(limbs: Any, topics: Any) -> Any:
 
 
 @inline
-def spec_of_kind(row: Any, spec: int, kind: int, specs: Any) -> Any:
+def spec_of_kind(row: Any, spec: int, kind: int, stream: Any) -> Any:
     """Of the events of a topic from `spec` on, that of a kind of pool (of any, if it is unknown), or -1.
 
     Where there are several, the first that has as many words as the log.
     """
+    if stream["specs"][spec]["next"] < 0:
+        return spec if kind == KIND_UNKNOWN or stream["specs"][spec]["kind"] == kind else -1
+    return spec_of_several(row, spec, kind, stream)
+
+
+@inline
+def spec_of_several(row: Any, spec: int, kind: int, stream: Any) -> Any:
+    """`spec_of_kind` where events share the topic."""
     found = -1
     for _ in range(MAX_SAME_TOPIC):
-        event = specs[spec]
+        event = stream["specs"][spec]
         if kind == KIND_UNKNOWN or event["kind"] == kind:
             if has_shape(row, event):
                 return spec
@@ -75,12 +82,12 @@ def spec_of_kind(row: Any, spec: int, kind: int, specs: Any) -> Any:
 
 
 @inline
-def spec_of_factory(row: Any, spec: int, specs: Any) -> Any:
+def spec_of_factory(row: Any, spec: int, stream: Any) -> Any:
     """Of the creation logs of a topic, that of the emitter, else the one that anybody may emit; or -1."""
     top, mid, low = load_address(bytes_at(row["address"]), 0)
     found = -1
     for _ in range(MAX_SAME_TOPIC):
-        event = specs[spec]
+        event = stream["specs"][spec]
         factory = event["factory"]
         if event["any_factory"] != 0:
             found = spec
@@ -99,13 +106,13 @@ def has_shape(row: Any, event: Any) -> Any:
 
 
 @inline
-def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any, tables: Any) -> Any:
+def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any) -> Any:
     """Write a log into the next slot, uncommitted: FITS, MALFORMED, or OVERFLOWS (and flagged)."""
-    event = tables.specs[spec]
+    event = stream["specs"][spec]
     if not has_shape(row, event):
         return MALFORMED
     slot = begin_log_slot(slots, stream, event["type_id"], pool, row)
-    found = decode_words(row, blob, event, slot, tables.ops)
+    found = decode_words(row, blob, event, slot, stream)
     if found & MALFORMED:
         return MALFORMED
     if event["lower"] >= 0 and load_i32(slot, event["lower"]) >= load_i32(slot, event["upper"]):
@@ -116,13 +123,13 @@ def decode(row: Any, blob: Any, spec: int, pool: int, slots: Any, stream: Any, t
 
 
 @inline
-def decode_words(row: Any, blob: Any, event: Any, slot: Any, ops: Any) -> Any:
+def decode_words(row: Any, blob: Any, event: Any, slot: Any, stream: Any) -> Any:
     """Check every word of a log and store those that have a field; the union of what was found."""
     first, number = event["first_op"], event["op_count"]
     topics, at_data = bytes_at(row["topics"]), row["data_offset"]
     found = FITS
     for k in range(first, first + number):
-        op = ops[k]
+        op = stream["ops"][k]
         if op["from_data"]:
             found |= decode_word(blob, at_data + op["at"], op, slot)
         else:

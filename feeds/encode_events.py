@@ -72,10 +72,10 @@ _TOPIC1, _TOPIC2 = 32, 64
 @inline
 def encode_meaning(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """Dispatch a log on its topic's role, and count the slots that it wrote for its transaction."""
-    spec = find_spec(row, tables)
-    role = tables.specs[spec]["role"] if spec >= 0 else 0
+    spec = find_spec(row, stream)
+    role = stream["specs"][spec]["role"] if spec >= 0 else 0
     if role == ROLE_FACTORY:
-        spec = spec_of_factory(row, spec, tables.specs)
+        spec = spec_of_factory(row, spec, stream)
     if spec < 0:
         count(stream, IGNORED, row)
         return OK
@@ -97,14 +97,14 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
     pool = find(tables.pool_table, top, mid, low)
     kind = tables.pools[pool]["kind"] if pool >= 0 else KIND_UNKNOWN
     known = kind != KIND_UNKNOWN
-    spec = spec_of_kind(row, spec, kind, tables.specs)
+    spec = spec_of_kind(row, spec, kind, stream)
     if spec < 0:
         count(stream, FOREIGN_TOPICS, row)
         return OK
     if known and is_before_state(tables.pools[pool], row):
         count(stream, BEFORE_STATE, row)
         return OK
-    if decode(row, blob, spec, pool, slots, stream, tables) == MALFORMED:
+    if decode(row, blob, spec, pool, slots, stream) == MALFORMED:
         if pool < 0:
             pool = see_pool(slots, stream, tables, top, mid, low)
         write_incomplete(slots, stream, pool, REASON_UNDECODABLE, row)
@@ -114,7 +114,7 @@ def encode_pool_event(row: Any, blob: Any, spec: int, slots: Any, stream: Any, t
         return OK
     if pool < 0:
         pool = see_pool(slots, stream, tables, top, mid, low)
-        decode(row, blob, spec, pool, slots, stream, tables)
+        decode(row, blob, spec, pool, slots, stream)
     if not known:
         count(stream, UNKNOWN_POOL, row)
     tables.pools[pool]["active"] = 1
@@ -133,7 +133,7 @@ def reject(row: Any, stream: Any) -> Any:
 def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log in the stream registers its pool, born here."""
     candidate = tables.candidate[0]
-    if not read_creation(candidate, row, blob, spec, slots, stream, tables):
+    if not read_creation(candidate, row, blob, spec, slots, stream):
         return reject(row, stream)
     candidate["birth"] = 1
     register(candidate, row, stream["ordinal"], slots, stream, tables)
@@ -143,27 +143,25 @@ def encode_creation(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
 @inline
 def register_creation(row: Any, blob: Any, slots: Any, stream: Any, tables: Any) -> Any:
     """A factory's log from beside the stream registers its pool as of mid-life."""
-    spec = find_spec(row, tables)
-    if spec < 0 or tables.specs[spec]["role"] != ROLE_FACTORY:
+    spec = find_spec(row, stream)
+    if spec < 0 or stream["specs"][spec]["role"] != ROLE_FACTORY:
         return OK
-    spec = spec_of_factory(row, spec, tables.specs)
+    spec = spec_of_factory(row, spec, stream)
     if spec < 0:
         return OK
     candidate = tables.candidate[0]
-    if not read_creation(candidate, row, blob, spec, slots, stream, tables):
+    if not read_creation(candidate, row, blob, spec, slots, stream):
         return reject(row, stream)
     register(candidate, row, -1, slots, stream, tables)
     return OK
 
 
 @inline
-def read_creation(
-    candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any, tables: Any
-) -> Any:
+def read_creation(candidate: Any, row: Any, blob: Any, spec: int, slots: Any, stream: Any) -> Any:
     """Read a creation log into the scratch candidate; False when it is malformed or can't be true."""
-    if decode(row, blob, spec, 0, slots, stream, tables) & MALFORMED:
+    if decode(row, blob, spec, 0, slots, stream) & MALFORMED:
         return False
-    event = tables.specs[spec]
+    event = stream["specs"][spec]
     set_key_of_word(candidate["token0"], row, blob, event["token0"])
     set_key_of_word(candidate["token1"], row, blob, event["token1"])
     set_key_of_word(candidate["address"], row, blob, event["pool"])
@@ -229,7 +227,7 @@ def encode_transfer(row: Any, blob: Any, spec: int, slots: Any, stream: Any, tab
     topics = bytes_at(row["topics"])
     padded = is_padded_address(topics, _TOPIC1) and is_padded_address(topics, _TOPIC2)
     sender, receiver = -1, -1
-    if padded and has_shape(row, tables.specs[spec]):
+    if padded and has_shape(row, stream["specs"][spec]):
         sender = registered_party(row, _TOPIC1, tables.pool_table, tables.pools)
         receiver = registered_party(row, _TOPIC2, tables.pool_table, tables.pools)
     if sender < 0 and receiver < 0:

@@ -107,7 +107,9 @@ class Encoder:
         self._messages = (*BUILT_IN, *(message for venue in venues for message in venue.messages))
         self._files = files
         self._finished = False
-        self._streams = es.new_stream(chain_id=chain_id, strict=strict, default_fee=default_v2_fee)
+        self._streams = es.new_stream(
+            chain_id=chain_id, strict=strict, default_fee=default_v2_fee, topics=topics
+        )
         self._stream = self._streams[0]
         self._stream["has_headers"], self._stream["has_removed"] = headers is not None, removed is not None
         self._tables = es.Tables(
@@ -116,7 +118,6 @@ class Encoder:
             pools=np.zeros(_FIRST_CAPACITY // 2, es.POOL_DTYPE),
             factories=factory_table(factories or {}),
             candidate=np.zeros(1, es.CANDIDATE_DTYPE),
-            **topics._asdict(),
         )
         self._chain = es.Chain(
             headers=header_table(headers),

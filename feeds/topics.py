@@ -75,6 +75,9 @@ SPEC_DTYPE = np.dtype(
 IN_DATA = 1 << 32
 #: Events that may share a topic.
 MAX_SAME_TOPIC = 64
+#: Events and their words that the encoder has room for, and places to look for a topic: a power of two.
+MAX_EVENTS, MAX_WORDS = 512, 4096
+PLACES = 4 * MAX_EVENTS
 OP_DTYPE = np.dtype(
     [
         ("forbidden0", "<u8"),
@@ -140,7 +143,7 @@ class TopicTables(NamedTuple):
 
     specs : (events,) SPEC_DTYPE
     ops : (words of all events,) OP_DTYPE
-    places : (power of two,) int64, open addressing on the low bits of the topic's last limb: event number or -1
+    places : (PLACES,) int64, open addressing on the low bits of the topic's last limb: event number or -1
     """
 
     specs: npt.NDArray[Any]
@@ -162,6 +165,10 @@ def build_tables(events: Sequence[Event] = EVENTS) -> TopicTables:
         first = len(ops)
         ops += [_op(event, word, *place) for word, place in _placed(event)]
         specs[number] = (*_shape(event, first, len(ops) - first), *_creation(event))
+    if len(events) > MAX_EVENTS or len(ops) > MAX_WORDS:
+        raise DefinitionError(
+            f"venues: {len(events)} logs with {len(ops)} words; there is room for {MAX_EVENTS} and {MAX_WORDS}"
+        )
     return TopicTables(specs, np.array(ops, OP_DTYPE), _index(events, specs))
 
 
@@ -261,17 +268,14 @@ def _index(events: Sequence[Event], specs: npt.NDArray[Any]) -> npt.NDArray[np.i
     first_of: dict[str, list[int]] = {}
     for number, event in enumerate(events):
         first_of.setdefault(event.topic.removeprefix("0x").lower(), []).append(number)
-    size = 64
-    while size < 4 * len(first_of):
-        size *= 2
-    places = np.full(size, -1, np.int64)
+    places = np.full(PLACES, -1, np.int64)
     for topic, numbers in first_of.items():
         _check_shared(topic, [events[number] for number in numbers])
         for one, following in itertools.pairwise(numbers):
             specs[one]["next"] = following
-        place = int(topic[-8:], 16) & (size - 1)
+        place = int(topic[-8:], 16) & (PLACES - 1)
         while places[place] >= 0:
-            place = (place + 1) & (size - 1)
+            place = (place + 1) & (PLACES - 1)
         places[place] = numbers[0]
     return places
 
