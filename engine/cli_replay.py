@@ -165,7 +165,7 @@ def scan(
     )
     best = BestOpportunities(ranking)
     answer = execute(request, [best, *output_sinks(out, names, force=force)], title="scan")
-    show_best(best, ranking, known, answer, as_json=as_json)
+    show_best(best, ranking, known, answer, request.handlers, as_json=as_json)
 
 
 def execute(request: ReplayRequest, sinks: Sequence[OutputSink], *, title: str) -> dict[str, Any]:
@@ -188,21 +188,23 @@ def show_best(
     ranking: Ranking,
     known: dict[bytes, tuple[str, int]],
     answer: dict[str, Any],
+    handlers: Sequence[str],
     *,
     as_json: bool,
 ) -> None:
     """The table and lines below it, or the one object with `best` and `totals` added."""
     from disruptor.engine.tables import opportunity_json, print_opportunities, total_json, total_lines
+    from disruptor.replay.user_code import kind_names
 
-    rows, totals = best.result(), best.totals()
+    rows, totals, kinds = best.result(), best.totals(), kind_names(handlers)
     if as_json:
         added = {
-            "best": [opportunity_json(row, known) for row in rows],
+            "best": [opportunity_json(row, known, kinds) for row in rows],
             "totals": [total_json(total, known) for total in totals],
         }
         options.print_json({**answer, **added})
         return
-    print_opportunities(rows, known)
+    print_opportunities(rows, known, kinds)
     shown = f"{len(rows)} of {answer['opportunities']:,} openings shown, by {ranking.sort_by}"
     typer.echo(f"{shown}; {answer['events']:,} events in {answer['seconds']:.2f} s")
     for line in (*total_lines(totals, known), *warning_lines(answer)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Any
 
@@ -16,6 +16,8 @@ from disruptor.handlers.messages import KIND_NAMES
 
 #: Token address -> symbol, decimals.
 Tokens = dict[bytes, tuple[str, int]]
+#: Kind of pool -> name.
+Kinds = Mapping[int, str]
 #: Wide enough for whole addresses where nobody looks at a screen.
 _FILE_WIDTH = 240
 _WHOLE_ADDRESS_WIDTH = 180
@@ -25,21 +27,24 @@ _SIX_DIGITS = Context(prec=6)
 _PERCENT = 10_000
 
 
-def print_opportunities(rows: Sequence[Opportunity], tokens: Tokens) -> None:
+def print_opportunities(rows: Sequence[Opportunity], tokens: Tokens, kinds: Kinds = KIND_NAMES) -> None:
     """Print the table on stdout."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
-    console.print(opportunity_table(rows, tokens, whole=console.width >= _WHOLE_ADDRESS_WIDTH))
+    console.print(opportunity_table(rows, tokens, kinds, whole=console.width >= _WHOLE_ADDRESS_WIDTH))
 
 
-def opportunity_table(rows: Sequence[Opportunity], tokens: Tokens, *, whole: bool = True) -> Table:
+def opportunity_table(
+    rows: Sequence[Opportunity], tokens: Tokens, kinds: Kinds = KIND_NAMES, *, whole: bool = True
+) -> Table:
     """A table of opportunities, one row each in the order given.
 
     Parameters
     ----------
     rows : best first
     tokens : symbols and decimals by address; others are shown as short addresses and raw amounts
+    kinds : names of kinds of pools
     whole : show pool addresses whole
     """
     table = Table(title=None if rows else "no opportunities")
@@ -55,7 +60,7 @@ def opportunity_table(rows: Sequence[Opportunity], tokens: Tokens, *, whole: boo
         cells = (
             str(row.block),
             route_text(row, tokens),
-            "\n".join(hop_text(hop, whole=whole) for hop in row.hops),
+            "\n".join(hop_text(hop, kinds, whole=whole) for hop in row.hops),
             amount_text(row.amount_in, row.token, tokens, raw_below=True),
             amount_text(row.profit, row.token, tokens, raw_below=True),
             f"{row.spread_bps:.2f}",
@@ -84,7 +89,7 @@ def total_lines(totals: Sequence[Total], tokens: Tokens) -> list[str]:
     return lines
 
 
-def opportunity_json(row: Opportunity, tokens: Tokens) -> dict[str, Any]:
+def opportunity_json(row: Opportunity, tokens: Tokens, kinds: Kinds = KIND_NAMES) -> dict[str, Any]:
     """One opportunity as a JSON object: addresses in hex, amounts as decimal strings."""
     return {
         "sequence": row.sequence,
@@ -105,7 +110,7 @@ def opportunity_json(row: Opportunity, tokens: Tokens) -> dict[str, Any]:
         "path": [
             {
                 "pool": _hex(hop.pool),
-                "kind": KIND_NAMES.get(hop.kind, str(hop.kind)),
+                "kind": kinds.get(hop.kind, str(hop.kind)),
                 "fee": hop.fee,
                 "zero_for_one": hop.zero_for_one,
                 "token_in": _hex(hop.token_in),
@@ -139,7 +144,7 @@ def route_text(row: Opportunity, tokens: Tokens) -> str:
     return " > ".join(token_name(token, tokens) for token in route(row))
 
 
-def hop_text(hop: Hop, *, whole: bool) -> str:
+def hop_text(hop: Hop, kinds: Kinds = KIND_NAMES, *, whole: bool) -> str:
     """A pool, with its kind and fee where they are known.
 
     >>> hop_text(Hop(bytes(18) + bytes([0xAB, 0xCD]), 3, 500, True, None, 1), whole=False)
@@ -147,7 +152,7 @@ def hop_text(hop: Hop, *, whole: bool) -> str:
     """
     if hop.fee is None:
         return address_name(hop.pool, whole=whole)
-    kind = KIND_NAMES.get(hop.kind, str(hop.kind)).removeprefix("uniswap_")
+    kind = kinds.get(hop.kind, str(hop.kind)).removeprefix("uniswap_")
     return f"{address_name(hop.pool, whole=whole)} {kind} {hop.fee / _PERCENT:g}%"
 
 

@@ -14,6 +14,7 @@ from disruptor.errors import DefinitionError, InputError
 from disruptor.feeds.topics import EVENTS, build_tables, events_of
 from disruptor.handler import Handler
 from disruptor.handler_set import Extension, HandlerSet
+from disruptor.handlers.messages import KIND_NAMES
 from disruptor.handlers.pools import pools
 from disruptor.handlers.uniswap_venues import BUILT_IN
 from disruptor.handlers.venues import Venue, pool_message
@@ -60,6 +61,11 @@ def load_user_code(names: Sequence[str]) -> UserCode:
     found = UserCode(tuple(handlers), tuple(extensions.values()))
     check_venues(found.venues, handlers)
     return found
+
+
+def kind_names(names: Sequence[str]) -> dict[int, str]:
+    """Names of the kinds of pools that there are with these files or modules."""
+    return KIND_NAMES | {venue.kind: venue.name for venue in load_user_code(names).venues}
 
 
 def venues_in(handlers: HandlerSet) -> tuple[Venue, ...]:

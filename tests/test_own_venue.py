@@ -276,6 +276,14 @@ def test_a_fork_on_v2s_topics_is_its_own_venue_by_its_factory(tmp_path: Path) ->
     assert best - 2 <= int(cycle["profit"]) == round_trip(int(cycle["amount_in"]))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("interpreted")
+def test_a_scan_names_the_venue(tmp_path: Path) -> None:
+    logs = write_lines(tmp_path / "logs.jsonl", fork_logs())
+    scanned = json.loads(command("scan", str(logs), "--handlers", FORK_MODULE, "--json"))
+    assert {hop["kind"] for hop in scanned["best"][0]["path"]} == {"fork", "uniswap_v2"}
+
+
 def round_trip(amount: int) -> int:
     bought = v2_amount_out(amount, 1_000_000, 1_030_000, 2500)
     return (v2_amount_out(bought, 1_000_000, 1_000_000, 3000) if bought else 0) - amount
