@@ -47,7 +47,7 @@ def _asked(function: Any, state: Any, pool: Any, *rest: Any) -> Any:
     kind = int(read(state.pools, pool)["kind"])
     for venue in venues_of(state):
         if venue.kind == kind:
-            value = getattr(venue, name)
+            value = venue.code(name)
     return value(state, pool, *rest) if callable(value) else value
 
 
@@ -75,7 +75,7 @@ def _chosen(name: str, parameters: list[str], venues: tuple[Venue, ...], otherwi
     arguments = ", ".join(parameters)
     scope: dict[str, Any] = {"read": read}
     lines = [f"def chosen({arguments}):", "    kind = read(state.pools, pool)['kind']"]
-    for k, value in enumerate([*(getattr(venue, name) for venue in venues), otherwise]):
+    for k, value in enumerate([*(venue.code(name) for venue in venues), otherwise]):
         scope[f"_{k}"] = value
         indent = "    "
         if k < len(venues):

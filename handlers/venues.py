@@ -117,14 +117,20 @@ class Venue:
 
     def __post_init__(self) -> None:
         """Compile plain functions, and give numbers the type that functions return."""
-        if self.rates is None:
-            object.__setattr__(self, "rates", constant_product.rates_of(self.price))
         for name in FUNCTIONS:
             value = getattr(self, name)
             if isinstance(value, types.FunctionType) and not JIT_DISABLED:
                 object.__setattr__(self, name, jit(value))
         if isinstance(self.gas, int):
             object.__setattr__(self, "gas", np.int64(self.gas))
+
+    def code(self, name: str) -> Any:
+        """What stands for one of `FUNCTIONS`: a kernel, or a value in its place."""
+        return self._rates_of_price if name == "rates" and self.rates is None else getattr(self, name)
+
+    @cached_property
+    def _rates_of_price(self) -> Any:
+        return jit(constant_product.rates_of(self.price))
 
     @property
     def messages(self) -> tuple[MessageType, ...]:
@@ -154,7 +160,7 @@ class Venue:
     def identity_parts(self) -> dict[str, Any]:
         """What an identity covers of it, by name: its functions, and the rest as text."""
         moves = {table.name: fields for table, fields in self.moves.items()}
-        return {name: getattr(self, name) for name in FUNCTIONS} | {
+        return {name: self.code(name) for name in FUNCTIONS} | {
             "declared": f"{self.encoding} {moves} {[table.name for table in self.tables]}"
         }
 

@@ -21,6 +21,7 @@ from disruptor.handlers.venues import Venue, pool_message
 from disruptor.message import FIRST_USER_TYPE_ID, MAX_TYPE_ID
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+_MILLION = 1_000_000
 #: What messages of logs begin with.
 _HEAD = pool_message("Head", FIRST_USER_TYPE_ID, {}).offsets
 
@@ -108,6 +109,8 @@ def check_venues(venues: Sequence[Venue], handlers: Iterable[Handler]) -> None:
             )
         if venue.name in names or not _NAME.fullmatch(venue.name):
             raise DefinitionError(f"{where}: choose another name, of lower-case letters, digits and _")
+        if venue.fee is not None and not 0 <= venue.fee < _MILLION:
+            raise DefinitionError(f"{where}: fee {venue.fee} is not below a million millionths")
         kinds[venue.kind] = venue.name
         names.add(venue.name)
         _check_messages(venue, ids)

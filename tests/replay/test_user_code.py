@@ -43,6 +43,7 @@ def created(*words: str) -> tuple[CreationLog, ...]:
 
 REFUSED: list[tuple[list[Venue], str]] = [
     ([replace(VENUE, kind=2)], "kind 2 is that of uniswap_v2"),
+    ([replace(VENUE, fee=10**6)], "fee 1000000 is not below"),
     ([replace(VENUE, kind=7)], "outside of 1000..4095"),
     ([replace(VENUE, name="v2")], "choose another name"),
     ([replace(VENUE, name="Own")], "choose another name"),
@@ -150,6 +151,15 @@ def test_built_in_venues_that_a_module_imports_are_not_its_own(tmp_path: Path) -
     path.write_text(text + "from disruptor.handlers.uniswap_venues import UNISWAP_V3\n")
     assert [venue.name for venue in load_user_code([str(path)]).venues] == ["fork"]
     assert UniswapV2Sync not in FORK.messages
+
+
+def test_rates_follow_the_price_of_a_venue_made_out_of_another() -> None:
+    def price(state: object, pool: object, zero_for_one: object) -> object:
+        return 1, 1, 0, 0
+
+    made = replace(VENUE, price=price)
+    assert made.code("rates") is not VENUE.code("rates") and made.code("rates") is made.code("rates")
+    assert replace(UNISWAP_V2, price=price).code("rates") is UNISWAP_V2.rates
 
 
 def test_a_plain_number_of_gas_is_an_int64() -> None:
