@@ -1,9 +1,9 @@
 """Venues: the kinds of pools that there are, each declared in one place. Uniswap V2 and V3 are two; users add theirs.
 
 A venue says what its contracts log, which of these logs tell a pool's whole state, and how a pool of it trades: the
-exact quote, what a trade changes, the price at the margin, the curve piece by piece for the search, and gas. Whatever
-depends on a pool's kind asks the functions of `disruptor.handlers.by_venue`, which are compiled for the venues of the
-handler set; nothing else in the engine knows how many kinds there are.
+exact quote, what a trade changes, the price at the margin, the curve piece by piece for the search, and gas. What is
+asked of pools of any kind goes through `disruptor.handlers.by_venue`, which is compiled for the venues of the handler
+set. Kinds are named only where a rule is one protocol's own: tracking and audit of its logs, fees of its factories.
 
 A venue that names only its logs is a constant-product pool with a fixed fee: see `disruptor.handlers.constant_product`
 for what the functions get and return, and docs/venues.md for how to write one's own.
