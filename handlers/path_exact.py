@@ -5,6 +5,17 @@ so what comes back is a staircase below the smooth curve:
 
     smooth(in) - B < exact(in) <= smooth(in)
 
+Of the amounts on the way the *smallest number* is the coarsest: its unit is worth most. The best input is the start of
+one of its steps, so the search goes by that amount m: which input is the least that brings m about (exact outputs,
+backward), and what does it then pay (exact inputs, forward)? Every answer is the result of a forward pass.
+
+- **m itself.** In units of m the smooth profit is concave, so its best whole m is one of the two around the optimum;
+  they are among the first three (for m behind several hops: a few more) from what the smooth optimum's floor brings
+  about. So of the worth of a unit of m nothing is lost to rounding.
+- **A V3 pool's fee** is rounded in units of its input. Where that is m, the nearest m is tried of which the fee takes
+  next to nothing by rounding (`disruptor.handlers.path_steps`).
+- **Small numbers.** Below 2^20 more neighbours are tried, below 2^10 many; of large ones only those that can matter.
+
 **B**, the bound, is the sum over all hops, and over the steps of a V3 hop, of what rounding can take there, each
 counted at the rate at which the rest of the cycle turns it into the first token:
 
@@ -12,16 +23,17 @@ counted at the rate at which the rest of the cycle turns it into the first token
     V3    one unit of the output; two of the input, for the amount and the fee; and one unit of the Q64.96 price, which
           is L / 2^96 of token1 or L 2^96 / P^2 of token0, where liquidity L lies at the price P
 
-Profit at the stated input is exact, and the best profit there is exceeds it by less than B + D 2^-90, where D is the
-largest depth (reserve, or L / sqrt price) on the way, in the first token: the second term is what 53-bit floats may
-miss of the smooth optimum, below one unit for pools of less than 10^27. A smooth profit below one unit pays nothing at
-any input. Where the optimum lies at the end of a pool's liquidity, or of what a pair can hold, the bound is larger by a
-thousandth of the profit, for the last unit of a pool can't always be hit.
+Profit at the stated input is exact, and the best profit there is exceeds it by less than
 
-How the best near it is found: of all amounts on the way the *smallest number* is the coarsest, the one whose unit is
-worth most. Its neighbours are tried, each with the least input that brings it about (exact outputs, backward) and what
-that input then pays (exact inputs, forward). Where even that number is large a neighbour changes nothing, and where the
-first answer is already the smooth one, nothing is tried at all. Every answer is the result of a forward pass.
+- of V2 pairs only: B with the unit of the coarsest amount left out. Of two pairs that is two units of the first token
+  where the token between is the coarser, and one more unit for a loan. The smooth optimum is exact there
+  (`disruptor.handlers.path_product`).
+- of others: B + D 2^-90, where D is the largest depth (reserve, or L / sqrt price) on the way, in the first token: the
+  second term is what 53-bit floats may miss of the smooth optimum, below one unit for pools of less than 10^27.
+
+A smooth profit below one unit pays nothing at any input. Where some pool takes only a part of what it is offered (a V3
+pool at the end of its liquidity, a pair that can't hold more), the largest input is taken that every pool takes in
+full: up to there more always paid, and with the rest the trader would be left in another token.
 """
 
 from __future__ import annotations
@@ -32,8 +44,11 @@ import numpy as np
 
 from disruptor.access import read, row
 from disruptor.handlers.by_venue import most_in, quote_exact_out, trade
+from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.path_costs import funding_cost
+from disruptor.handlers.path_product import is_product, product_input
 from disruptor.handlers.path_search import hop_of
+from disruptor.handlers.path_steps import least_lossy_input
 from disruptor.handlers.wide import add, bit_length, is_zero, load, store, sub, to_f64, u256
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
@@ -41,13 +56,17 @@ from disruptor.status import OK
 
 #: Neighbours tried on the way: of the coarsest amounts, and of others.
 MAX_TRIES, _TRIES = 24, 8
-#: Bits of an amount up to which many neighbours are tried, and beyond which none is worth it.
+#: Inputs tried until every pool takes all of its own.
+MAX_RETREATS = 16
+#: Bits of an amount up to which many neighbours are tried, and some.
 _COARSE_BITS, _FINE_BITS = 10, 20
+#: Two neighbours of an amount m in the middle differ by less than a unit of the input where m^2 > 2^5 times the input.
+_SQUARE_BITS = 5
 #: Relative error of the smooth profit's two parts: generously, where it drops; closely, where it ends the trying.
 _TOLERANCE, _NOISE = 2.0**-40, 2.0**-48
 _TWO_62 = 2.0**62
 _TWO_MINUS_32 = 2.0**-32
-_NOTHING = U256(0)
+_NOTHING, _ONE = U256(0), U256(1)
 _NO_LIMIT = U256(0)
 
 
@@ -78,74 +97,110 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
 
     Invariants
     ----------
-    Writes only `hop_cells`, rows 0 to hops - 1. At most 2 * (MAX_TRIES + 1) + 1 passes.
+    Writes only `hop_cells`, rows 0 to hops - 1. At most 2 * (MAX_RETREATS + MAX_TRIES + 2) passes.
     """
     best_in, best_out, best = _NOTHING, _NOTHING, _NOTHING
     if gain + (guess + gain) * _TOLERANCE < 1.0:
         return best_in, best_out
-    hops = np.int64(path["hops"])
+    hops, certain = np.int64(path["hops"]), is_product(state, path)
     limit = load(read(state.path_settings, 0)["max_amount_in"])
-    position, anchor, blocked, last = np.int64(0), _first_amount(guess, limit), False, np.int64(0)
-    for attempt in range(-1, MAX_TRIES + 1):
-        if attempt > last:
+    amount = wide_of(guess)
+    if certain:
+        amount = product_input(state, path, forward, amount)
+    amount, reached, out = _retreat(state, path, forward, _allowed(amount, limit))
+    if reached == hops:
+        best = _net(state, amount, out)
+        if not is_zero(best):
+            best_in, best_out = amount, out
+            _keep(state, path)
+    position, anchor = _where_to_look(state, path, amount, reached)
+    enough = np.inf if certain else gain - 1.0 - (guess + gain) * _NOISE
+    for attempt in range(_tries(position, anchor, amount, certain) + 1):
+        if to_f64(best) >= enough:
             break
-        wanted = anchor if attempt < 0 else _neighbour(anchor, attempt, blocked)
+        wanted = _candidate(state, path, forward, position, anchor, attempt)
         amount = run_backward(state, path, forward, position, wanted)
         if is_zero(amount) or (amount > limit and not is_zero(limit)):
             continue
         reached, out = run_forward(state, path, forward, amount)
-        if reached == hops:
-            net = _net(state, amount, out)
-            if net > best:
-                best_in, best_out, best = amount, out, net
-                _keep(state, path)
-        if attempt < 0:
-            blocked = reached < hops and not is_zero(out)
-            position, anchor = _where_to_look(state, path, amount, reached, out)
-            last = _tries(position, anchor, blocked)
-        if to_f64(best) + 1.0 + (guess + gain) * _NOISE >= gain:
-            break
+        net = _net(state, amount, out) if reached == hops else _NOTHING
+        if net > best:
+            best_in, best_out, best = amount, out, net
+            _keep(state, path)
     return best_in, best_out
 
 
 @jit
-def _first_amount(guess: Any, limit: Any) -> Any:
-    amount = wide_of(guess)
+def _allowed(amount: Any, limit: Any) -> Any:
+    """An amount within the limit (0 is none), at least 1."""
     if is_zero(amount):
-        amount = u256(1)
+        return _ONE
     return limit if amount > limit and not is_zero(limit) else amount
 
 
 @jit
-def _tries(position: Any, anchor: Any, blocked: Any) -> Any:
-    """The last attempt worth making; -1 for none."""
-    if not blocked and bit_length(anchor) <= _COARSE_BITS:
-        return np.int64(MAX_TRIES)
-    if blocked or bit_length(anchor) <= _FINE_BITS:
-        return np.int64(_TRIES)
-    return np.int64(0) if position > 0 else np.int64(-1)
+def _retreat(state: Any, path: Any, forward: Any, amount: Any) -> Any:
+    """(amount, reached, out): the largest input up to `amount` that every pool takes in full, and how its swap ends.
+
+    A pool that takes only a part says how much it takes; the largest input that leads to no more is one less than the
+    least that leads to more. Exact outputs of V3 may be a little more than the least, so it goes on in growing steps.
+    """
+    step, reached, out = _ONE, np.int64(0), _NOTHING
+    for _ in range(MAX_RETREATS):
+        reached, out = run_forward(state, path, forward, amount)
+        if reached == np.int64(path["hops"]) or is_zero(out):
+            break
+        below = sub(amount, step) if amount > step else _NOTHING
+        beyond = run_backward(state, path, forward, reached, add(out, _ONE))
+        amount = below if is_zero(beyond) or beyond > below else sub(beyond, _ONE)
+        out = _NOTHING
+        if is_zero(amount):
+            break
+        step = step << 2
+    return amount, reached, out
 
 
 @jit
-def _neighbour(anchor: Any, attempt: Any, blocked: Any) -> Any:
-    """The attempt-th amount around the anchor: itself, one more, one less, two more...; below what is blocked."""
-    if blocked:
-        step = sub(u256(1) << (4 * attempt), u256(1))
-        return sub(anchor, step) if anchor > step else _NOTHING
-    step = u256((attempt + 1) // 2)
-    if attempt % 2 == 1:
-        return add(anchor, step)
+def _tries(position: Any, anchor: Any, amount_in: Any, certain: Any) -> Any:
+    """The last attempt worth making."""
+    bits = bit_length(anchor)
+    if bits <= _COARSE_BITS:
+        return np.int64(MAX_TRIES)
+    if bits <= _FINE_BITS:
+        return np.int64(_TRIES)
+    if certain and 2 * bits <= bit_length(amount_in) + _SQUARE_BITS:
+        return 2 * np.int64(position) + 1
+    return np.int64(0)
+
+
+@jit
+def _candidate(state: Any, path: Any, forward: Any, position: Any, anchor: Any, attempt: Any) -> Any:
+    """The attempt-th amount to try at a position; 0 for none.
+
+    First the least lossy input of the hop there, the anchor itself where nothing is to be gained; then the anchor, and
+    what is more and less by one, two...: a step ahead upward, since the anchor was rounded down.
+    """
+    if attempt == 0:
+        found = anchor
+        if position < np.int64(path["hops"]):
+            pool, zero_for_one = hop_of(path, position, forward)
+            found = least_lossy_input(state, pool, zero_for_one, anchor)
+        return _NOTHING if position == 0 and found == anchor else found  # the first pass was that
+    if attempt <= 3 or attempt % 2 == 1:
+        return add(anchor, u256(attempt - 1 if attempt <= 3 else attempt // 2 + 1))
+    step = u256(attempt // 2 - 1)
     return sub(anchor, step) if anchor > step else _NOTHING
 
 
 @jit
-def _where_to_look(state: Any, path: Any, amount_in: Any, reached: Any, out: Any) -> Any:
-    """(position, amount) around which to look on, after a forward pass: where it ended, or where it is coarsest."""
+def _where_to_look(state: Any, path: Any, amount_in: Any, reached: Any) -> Any:
+    """(position, amount) around which to look on, after a forward pass: where it is coarsest, or where it ended.
+
+    It ends where a hop pays less than one unit: so look at the inputs for one, two...
+    """
     if reached == np.int64(path["hops"]):
         return _coarsest(state, path, amount_in)
-    if is_zero(out):  # the hop pays less than one unit: so look at the inputs for one, two...
-        return reached + 1, u256(1)
-    return reached, out
+    return reached + 1, _ONE
 
 
 @jit
@@ -168,6 +223,7 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any) -> Any:
     (hops, what comes back), or of the first hop that does not take all it is offered: (its number, what it takes), or
         of the first that pays nothing for it: (its number, 0).
     """
+    never_inlined()
     amount = amount_in
     hops = np.int64(path["hops"])
     for k in range(hops):
@@ -193,6 +249,7 @@ def _swap(state: Any, pool: Any, zero_for_one: Any, amount: Any) -> Any:
 @jit
 def run_backward(state: Any, path: Any, forward: Any, position: Any, wanted: Any) -> Any:
     """The input for which the hops before `position` pay at least `wanted`; 0 if none does."""
+    never_inlined()
     amount = wanted
     for back in range(position):
         if is_zero(amount):

@@ -27,6 +27,9 @@ from disruptor.jit import jit
 
 #: Pieces of all hops that one search walks through; a full-range swap over a map of spacing 1 has fewer.
 MAX_PIECES = 65_536
+#: Where a pool's curve ends before the optimum, what is proposed is certainly beyond: the end itself is a matter of
+#: roundings, of floats and of the contract's steps, and found exactly by `disruptor.handlers.path_exact`.
+_BEYOND, _UNITS_BEYOND = 1.0 + 2.0**-20, 1024.0
 
 
 @jit
@@ -88,7 +91,7 @@ def best_input(state: Any, path: Any, forward: Any, slope: Any, most: Any) -> An
             return total, received - slope * total, True
         _move(state, hops, step)
         if not next_piece(state, short):
-            return total, received - slope * total, True
+            return total * _BEYOND + _UNITS_BEYOND, received - slope * total, True
     return total, received - slope * total, False
 
 

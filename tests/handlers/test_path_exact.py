@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.cycle_book import Cycle, CycleBook, made_cycle, told
 from tests.support.pool_book import Pair
-from tests.support.uniswap_oracle import Pool, sqrt_ratio_at_tick
+from tests.support.uniswap_oracle import Pool, sqrt_ratio_at_tick, v2_amount_in
 
 KINDS = ["22", "23", "32", "33", "222", "232", "333", "2222", "2323", "3333"]
 
@@ -80,9 +80,8 @@ def island(price_tick: int, lower: int, upper: int, liquidity: int) -> Pool:
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("liquidity", [10**4, 10**9, 10**22])
-def test_where_liquidity_ends_before_it_stops_to_pay_nearly_all_of_it_is_taken(
-    first: bool, liquidity: int
-) -> None:
+def test_where_liquidity_ends_before_it_stops_to_pay_all_of_it_is_taken(first: bool, liquidity: int) -> None:
+    """And no unit more: the largest input that every pool takes in full."""
     pool = island(0, -120, 120, liquidity)
     pair = Pair([liquidity * 100, liquidity * 130], 3000)
     hops = [(pool, True), (pair, True)] if first else [(pair, True), (pool, True)]
@@ -94,7 +93,8 @@ def test_where_liquidity_ends_before_it_stops_to_pay_nearly_all_of_it_is_taken(
         middle = (low + high) // 2
         low, high = (middle, high) if cycle.outs(middle) or middle < 20 else (low, middle)
     assert cycle.outs(high) is None
-    assert cycle.profit(low) - (amount_out - amount_in) <= max(3, cycle.profit(low) // 1000)
+    best = max(cycle.profit(amount) for amount in range(max(1, low - 40), low + 1))
+    assert best - (amount_out - amount_in) <= min(3, cycle.bound(amount_in))
 
 
 def test_a_gap_between_ranges_is_crossed_where_it_pays() -> None:
@@ -112,7 +112,33 @@ def test_a_pair_is_not_paid_more_than_it_can_hold() -> None:
     full = Pair([2**112 - 1000, 2**111], 0)
     cycle = Cycle([full, Pair([2**50, 2**60], 0)], [True, True])
     amount_in, amount_out, _ = told(CycleBook([cycle]).solve()[0], 2)
-    assert 900 < amount_in <= 999 and amount_out > amount_in
+    assert cycle.outs(1000) is None
+    assert amount_out - amount_in == max(cycle.profit(amount) for amount in range(1, 1000)) > 0
+
+
+@pytest.mark.parametrize("fee", [500, 3000, 10_000])
+@pytest.mark.parametrize("ranges", [[], [(-60, 120), (-180, 60)]])
+def test_no_part_of_a_coarse_unit_is_lost_to_a_fees_rounding(
+    fee: int, ranges: list[tuple[int, int]], seed: int
+) -> None:
+    """A unit of the token between is worth 10^12 of the first; its best amount is found, whatever the steps before."""
+    rng = random.Random(f"{seed} {fee} {ranges}")
+    cycles = []
+    for _ in range(3):
+        pool = Pool(fee, 60)
+        pool.initialize(10**6 * 2**96 + rng.getrandbits(90), 0)
+        at = pool.tick // 60 * 60
+        for low, high in [(-6000, 6000), *ranges]:
+            pool.change_range(at + low, at + high, 10**14 + rng.randint(0, 10**13), 0)
+        middle = rng.randint(4 * 10**7, 6 * 10**7)
+        pair = Pair([int(middle * 10**12 * rng.uniform(0.96, 0.98)), middle], 3000)
+        cycles.append(Cycle([pair, pool], [True, True]))
+    for cycle, answer in zip(cycles, CycleBook(cycles).solve(), strict=True):
+        amount_in, amount_out, outs = told(answer, 2)
+        pair, steps = cycle.pools[0], range(max(1, outs[0] - 3000), outs[0] + 3000)
+        assert isinstance(pair, Pair)
+        best = max(cycle.profit(v2_amount_in(m, *pair.reserves, pair.fee)) for m in steps)
+        assert outs[0] > 3000 and best - (amount_out - amount_in) < 0.05 * 10**12
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1000, 10**6, 10**9, 10**15])

@@ -13,7 +13,8 @@ import numpy as np
 from disruptor.access import read, row
 from disruptor.compile_cache import entry_uncounted
 from disruptor.handlers.path_curve import refresh_rates
-from disruptor.handlers.path_exact import settle
+from disruptor.handlers.path_exact import settle, wide_of
+from disruptor.handlers.path_product import is_product, product_input
 from disruptor.handlers.path_search import best_input, hop_pool
 from disruptor.handlers.path_tables import hop_cells, path_settings, paths, rates
 from disruptor.handlers.path_visit import marginal_products
@@ -23,7 +24,15 @@ from disruptor.processor import plain_allocate
 from disruptor.references import StateLayout, bind_state, describe_tables
 from disruptor.state import State
 from tests.support.pool_book import Book, Pair
-from tests.support.uniswap_oracle import MAX_RATIO, MIN_RATIO, Pool, Revert, sqrt_ratio_at_tick, v2_amount_out
+from tests.support.uniswap_oracle import (
+    MAX_RATIO,
+    MIN_RATIO,
+    Pool,
+    Revert,
+    sqrt_ratio_at_tick,
+    v2_amount_out,
+    v2_scale,
+)
 from tests.support.wide_records import number, put
 
 TABLES = [*QUOTE_TABLES, paths, hop_cells, path_settings, rates]
@@ -39,6 +48,7 @@ ANSWER = np.dtype(
         ("guess", "<f8"),
         ("gain", "<f8"),
         ("walked", "<i8"),
+        ("smooth", "<u8", (4,)),  # of pairs only: the best input before rounding
         ("amount_in", "<u8", (4,)),
         ("amount_out", "<u8", (4,)),
         ("out0", "<u8", (4,)),
@@ -67,6 +77,8 @@ def solve_paths(tables, answers):  # type: ignore[no-untyped-def]
         most = np.float64(a["max_amount_in"][0]) if a["max_amount_in"][0] != 0 else np.inf
         guess, gain, walked = best_input(state, path, a["forward"] != 0, slope, most)
         a["guess"], a["gain"], a["walked"] = guess, gain, np.int64(walked)
+        if is_product(state, path):
+            store(a["smooth"], product_input(state, path, a["forward"] != 0, wide_of(guess)))
         if guess > 0.0:
             amount_in, amount_out = settle(state, path, a["forward"] != 0, guess, gain)
             store(a["amount_in"], amount_in)
@@ -105,18 +117,33 @@ class Cycle:
         return outs[-1] - amount if outs else -(2**256)
 
     def bound(self, amount: int, forward: bool = True) -> float:
-        """B of `disruptor.handlers.path_exact`, at the marginal rates: what rounding can take, in the first token."""
-        total, rest = 0.0, 1.0
+        """What `disruptor.handlers.path_exact` may miss of the best, at the marginal rates, in the first token."""
+        total, rest, units = 0.0, 1.0, [1.0]
         for pool, zero_for_one in reversed(self.hops(forward)):
             rate = marginal_rate(pool, zero_for_one)
-            if isinstance(pool, Pair):
-                total += rest
-            else:
+            if isinstance(pool, Pool):
                 most = max(liquidities(pool))
                 unit = most / 2**96 if zero_for_one else most * 2**96 / MIN_PRICE**2
                 total += rest * (len(pool.ticks) + 2) * (1 + 2 * rate + unit)
+            else:
+                total += rest
             rest *= rate
-        return total
+            units.append(rest)
+        if any(isinstance(pool, Pool) for pool in self.pools):
+            return total
+        on_the_way = [amount, *(self.outs(amount, forward) or [])]
+        units = [1.0, *units[-2::-1]]
+        return sum(units) - units[on_the_way.index(min(on_the_way))]
+
+    def smooth(self, loan_millionths: int = 0) -> int:
+        """The best input of a cycle of pairs if nothing were rounded, rounded down: of a in / (b + c in) - in."""
+        a, b, c = 1, 1, 0
+        for pool, zero_for_one in self.hops():
+            assert isinstance(pool, Pair)
+            into, out = pool.reserves if zero_for_one else pool.reserves[::-1]
+            kept, whole = v2_scale(pool.fee)
+            a, b, c = a * out * kept, b * into * whole, c * into * whole + a * kept
+        return max(0, (math.isqrt(a * b * 10**6 // (10**6 + loan_millionths)) - b) // c)
 
 
 #: Prices in these tests stay above: a unit of it is worth next to nothing there.
