@@ -83,6 +83,7 @@ MAX_SOLVES = 8
 _OUTPUTS_EACH = 3
 
 _MARK = [path_heads, path_cursor, last_changes]
+_MARK_AHEAD = [*_MARK, rates, path_legs, junctions]
 _ONE = np.uint32(1)
 _HOPS = np.uint32(MAX_HOPS)
 
@@ -214,7 +215,7 @@ def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
     mark(state, event["pool"])
 
 
-@handler(UniswapV2Sync, tables=_MARK, ahead=CHANGE)
+@handler(UniswapV2Sync, tables=_MARK_AHEAD, ahead=CHANGE)
 def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """New reserves may open or close something."""
     _mark_by(state, event)
@@ -232,7 +233,7 @@ def mark_v3_initialize(state: Any, event: Any, out: Any) -> Any:
     _mark_by(state, event)
 
 
-@handler(UniswapV3Swap, tables=_MARK, ahead=CHANGE)
+@handler(UniswapV3Swap, tables=_MARK_AHEAD, ahead=CHANGE)
 def mark_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """A new price may open or close something."""
     _mark_by(state, event)

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import assign, claim_id, meta_of, read, row
+from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.messages import NO_ID
 from disruptor.handlers.path_search import hop_pool
 from disruptor.handlers.path_tables import path_heads, token_links
@@ -123,6 +124,7 @@ def enter_legs(state: Any, at: Any) -> None:
 @jit
 def _token_before(state: Any, path: Any, k: Any) -> Any:
     """The token that hop k of a path takes, going forward."""
+    never_inlined()
     pool = read(state.pools, hop_pool(path, k))
     falling = (path["zero_for_one"] >> np.uint32(k)) & _ONE
     return pool["token0"] if falling != 0 else pool["token1"]
@@ -151,6 +153,7 @@ def _cut(state: Any, path: Any, hops: Any) -> Any:
 @jit
 def _leg(state: Any, path: Any, k: Any, length: Any) -> Any:
     """The leg of one or two hops from hop k on, entered if it is new; -1 if there is no room."""
+    never_inlined()
     hops = np.int64(path["hops"])
     last = (k + length - 1) % hops
     start, end = _token_before(state, path, k), _token_before(state, path, (last + 1) % hops)
@@ -228,6 +231,7 @@ def _junction(state: Any, token0: Any, token1: Any) -> Any:
 @jit
 def _append(state: Any, at: Any, opposite: Any, path: Any) -> None:
     """Enter a path into a leg's list; a full list is emptied into a chunk before."""
+    never_inlined()
     leg = row(state.path_legs, at)
     if leg["count"] == CHUNK:
         free = meta_of(state.leg_chunks)["high"]

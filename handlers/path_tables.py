@@ -91,10 +91,10 @@ path_heads = Table(
     digest=False,
 )
 
-#: The transaction that changed a pool last, to name who closed what.
+#: The transaction that changed a pool last, to name who closed what. A row is a cache line.
 last_changes = Table(
     "last_changes",
-    {"block_number": u64, "transaction_index": u32, "reserved": u32, "tx_hash": HASH},
+    {"block_number": u64, "transaction_index": u32, "reserved": u32, "tx_hash": HASH, "padding": u128},
     key="pools",
     digest=False,
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from disruptor.access import assign, assign_at, read, row
 from disruptor.emit import emit
+from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.messages import (
     BOUNDARY_BLOCK,
     BOUNDARY_TRANSACTION,
@@ -62,6 +63,7 @@ def visit(state: Any, out: Any, at: Any) -> bool:
 @jit
 def judge(state: Any, out: Any, at: Any, falling: Any, rising: Any) -> None:
     """Solve a path whose products are these, open, change or close it. Emits at most three outputs."""
+    never_inlined()
     path = row(state.paths, at)
     forward = falling >= rising
     pays = max(falling, rising) > MARGIN

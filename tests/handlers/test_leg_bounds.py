@@ -52,7 +52,7 @@ def test_while_prices_are_within_fees_hardly_a_cycle_is_looked_at(seed: int) -> 
     assert book.screened() < 20 * PATHS // 100
 
 
-def test_a_cycle_that_opens_after_its_bound_was_too_high_is_found(seed: int) -> None:
+def test_bounds_that_were_too_high_are_made_tight_where_something_opens(seed: int) -> None:
     book = Book(random.Random(seed))
     book.enter(PATHS)
     prices = [1.0] * POOLS
@@ -66,3 +66,7 @@ def test_a_cycle_that_opens_after_its_bound_was_too_high_is_found(seed: int) -> 
     book.set_rates(7, 1.03, 0.96)
     found = book.screen([7])
     assert found == book.expected([7]) and found
+    used = book.rows("path_legs")[: int(book.state.arrays["path_legs"].meta[0]["high"])]
+    junction = used[book.rows("paths")[found[0][0]]["leg0"]]["junction"]
+    inside, group = used[used["junction"] == junction], book.rows("junctions")[junction]
+    assert (group["most_up"], group["most_down"]) == (inside["up"].max(), inside["down"].max())
