@@ -330,11 +330,12 @@ def test_import_hands_every_option_on(invoke, monkeypatch):
     module.import_logs = import_logs
     monkeypatch.setitem(sys.modules, "disruptor.replay.importer", module)
     words = "import a b --journal j --pools p --blocks x --sort --strict --restart --set chain_id=9 --json"
-    result = invoke(*words.split())
+    result = invoke(*words.split(), "--handlers", "h.py")
     assert json.loads(result.stdout) == {"logs": 12345, "journal": "j", "warnings": {}}
     sources, journal, options = calls[0]
     assert (sources, journal, options.pop("settings").chain_id) == (["a", "b"], "j", 9)
     assert options == {
+        "handlers": ["h.py"],
         "pools": ["p"],
         "blocks": ["x"],
         "sort": True,
