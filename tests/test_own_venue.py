@@ -284,6 +284,20 @@ def test_a_scan_names_the_venue(tmp_path: Path) -> None:
     assert {hop["kind"] for hop in scanned["best"][0]["path"]} == {"fork", "uniswap_v2"}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize(
+    "setting", ["arbitrage.evaluate=log", "arbitrage.evaluate=transaction", "enable_bounds_checking=true"]
+)
+def test_cycles_open_at_every_boundary_and_with_checked_tables(tmp_path: Path, setting: str) -> None:
+    logs, opened = write_lines(tmp_path / "logs.jsonl", market_logs()[:6]), tmp_path / "open.jsonl"
+    out = ["--opportunities-out", str(opened), "--json", "--set", setting]
+    report = json.loads(command("replay", str(logs), "--handlers", MODULE, *out))
+    assert report["paths"] == 1 and report["opportunities"] > 0
+    (cycle,) = lines(opened)
+    assert profit(*MARKET[1], int(cycle["amount_in"])) == int(cycle["profit"]) > 0
+
+
 def round_trip(amount: int) -> int:
     bought = v2_amount_out(amount, 1_000_000, 1_030_000, 2500)
     return (v2_amount_out(bought, 1_000_000, 1_000_000, 3000) if bought else 0) - amount
