@@ -22,6 +22,7 @@ from disruptor.state import State
 TABLES = [pools, paths, *LEG_TABLES, path_queue, path_cursor, rates, screen_columns]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
 TOKENS, POOLS, PATHS = 7, 40, 800
+CAPACITIES = {"pools": POOLS, "paths": PATHS, "tokens": TOKENS, **leg_capacities(PATHS)}
 CHOSEN = np.dtype([("path", "<i8"), ("forward", "<f8"), ("backward", "<f8")], align=True)
 Hop = tuple[int, bool]
 
@@ -56,8 +57,7 @@ class Book:
 
     def __init__(self, source: random.Random) -> None:
         self.source = source
-        capacities = {"pools": POOLS, "paths": PATHS, "tokens": TOKENS, **leg_capacities(PATHS)}
-        self.state = State(TABLES, capacities, plain_allocate)
+        self.state = State(TABLES, CAPACITIES, plain_allocate)
         self.fault = np.zeros(8, np.int64)
         self.tables = describe_tables([self.state.arrays[t.name] for t in TABLES], self.fault)
         # Token 0 has most pools, and the most pairs too.
