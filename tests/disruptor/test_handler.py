@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import pytest
 
 from disruptor.errors import DefinitionError
-from disruptor.handler import Handler, handler
+from disruptor.handler import Handler, handler, handler_for
 from disruptor.jit import jit
 from disruptor.message import message, u32
 from disruptor.status import AGAIN, OK
@@ -119,3 +120,17 @@ def test_limits_below_their_least_are_refused(limits: dict[str, Any]) -> None:
 def test_inserts_only_into_ones_own_tables() -> None:
     with pytest.raises(DefinitionError, match="inserts into hashed, which is not among its tables"):
         handler(Tick, tables=[DENSE], max_inserts={HASHED: 1})(nothing)
+
+
+def test_a_handler_made_for_a_message_belongs_to_the_module_that_it_is_put_into() -> None:
+    owner = types.ModuleType("owner_of_handlers")
+    made = handler_for(Tick, some_status, owner, tables=[SCALAR])
+    assert vars(owner)["some_status_Tick"] is made and (made.module, made.name) == (
+        "owner_of_handlers",
+        "some_status_Tick",
+    )
+    assert made.message is Tick and made.tables == (SCALAR,) and made.returns_status
+    assert made(None, {"value": 6}, None) == some_status(None, {"value": 6}, None) == 1001
+    assert handler_for(Tick, some_status, owner) is made
+    again = message("Tick", 1202, {"value": u32})
+    assert handler_for(again, some_status, owner) is not made and some_status.__module__ == __name__
