@@ -20,6 +20,7 @@ from tests.tools.adversarial_script import BLOCKS, Script
 from tests.tools.contracts import Workshop
 from tests.tools.cycles import CycleFinder
 from tests.tools.evidence import find_evidence
+from tests.tools.executed import execute_opened
 from tests.tools.node import Node
 from tests.tools.stream_folder import STREAMS, pack, write_chain, write_lines
 from tests.tools.v2_quotes import V2Quoter
@@ -90,8 +91,8 @@ def declared(market: AdversarialMarket) -> list[dict[str, Any]]:
     return [names | {"fee": venue.fee, "factory": venue.factory}]
 
 
-def record(modules: Path, folder: Path, seed: int) -> Counter[str]:
-    """Write a folder with the stream and its truth."""
+def record(modules: Path, folder: Path, seed: int, opened: Path | None = None) -> Counter[str]:
+    """Write a folder with the stream and its truth; with a file of open cycles also what executing them gave."""
     rng, counts = random.Random(seed), Counter[str]()
     with Node(modules) as node:
         workshop = Workshop(modules)
@@ -117,6 +118,8 @@ def record(modules: Path, folder: Path, seed: int) -> Counter[str]:
                 counts["traps"] += sum("hazards" in c for c in found)
                 quotes += quoter.quotes_now(20)
         logs = write_chain(node, folder)
+        if opened is not None:
+            (folder / "executed.json").write_text(json.dumps(execute_opened(market, opened), sort_keys=True))
         find_evidence(market, node.logs(0, node.height), first)
         rows = ((b, states(market, b)) for b in range(1, node.height + 1))
         times = {h["number"]: h["timestamp"] for h in node.headers(0, node.height)}
@@ -173,10 +176,11 @@ def main() -> None:
     parser.add_argument("--modules", type=Path, required=True, help="folder of node modules")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--opened", type=Path, help="also execute the open cycles of this file")
     parser.add_argument("--pack", metavar="NAME", help="also pack the files into tests/streams")
     options = parser.parse_args()
     started = time.monotonic()
-    print(dict(record(options.modules, options.out, options.seed)))
+    print(dict(record(options.modules, options.out, options.seed, options.opened)))
     if options.pack:
         print(pack(options.out, STREAMS, options.pack))
     print(f"{time.monotonic() - started:.0f} s")
