@@ -127,7 +127,7 @@ def measure(stream: Stream, runs: int) -> dict[str, Any]:
         "ns_an_event": {way: [round(t, 1) for t in sorted(times)] for way, times in spent.items()},
         "simd_off_ratio": round(statistics.median(off), 2),
         "swaps_audited": told["audited"],
-        "screened_an_event": round(told["screened"] / stream.logs, 3),
+        "screened_an_event": round(told["screened"] / stream.logs, 5),
         "screened_an_event_simd_off": round(passes["simd_off"].counters["screened"] / stream.logs, 3),
         "solved_an_event": round(told["solved"] / stream.logs, 5),
         "shocks": stream.shocks,
@@ -161,7 +161,11 @@ def main(arguments: list[str]) -> int:
     market = Market(AS_ASKED, given.seed)
     ranks = market.majors if given.shock_majors else market.tail
     stream = make_stream(market, Traffic(given.blocks, given.logs, given.zipf, given.shocks, ranks))
-    found = {"pools": len(market.pools), "processor": platform.processor(), "numpy": np.__version__}
+    found = {
+        "pools": len(market.pools),
+        "processor": platform.processor() or platform.machine(),
+        "numpy": np.__version__,
+    }
     found |= measure(stream, given.runs)
     if given.json:
         print(json.dumps(found))
