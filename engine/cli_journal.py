@@ -6,11 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from disruptor.engine import cli_inspect
 from disruptor.engine import cli_options as options
 
 VERIFICATION_FAILED = 1
 
 journal = typer.Typer(help="Work with event journals.", no_args_is_help=False)
+journal.command()(cli_inspect.describe)
+journal.command()(cli_inspect.stats)
+journal.command()(cli_inspect.dump)
 
 
 def import_logs(

@@ -11,7 +11,7 @@ import re
 
 from disruptor.errors import JournalError, UnfinishedJournalError
 from disruptor.journal.manifest import MANIFEST_NAME, load_manifest
-from disruptor.journal.storage import LOCK_NAME, Storage, reported
+from disruptor.journal.storage import INDEX_NAME, LOCK_NAME, Storage, reported
 
 _SEGMENT_FILE = re.compile(r"[0-9]{20}\.dsj\Z")
 
@@ -35,7 +35,7 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 
 
 def _own(name: str) -> bool:
-    return name in (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME) or is_segment_name(name)
+    return name in (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME, INDEX_NAME) or is_segment_name(name)
 
 
 def claim(storage: Storage, restart: bool) -> int:

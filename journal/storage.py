@@ -18,6 +18,8 @@ from disruptor.errors import JournalError
 from disruptor.journal.layout import Bytes
 
 LOCK_NAME = "journal.lock"
+#: Made by readers, see `disruptor.journal.index`.
+INDEX_NAME = "journal.index"
 
 
 class Storage:

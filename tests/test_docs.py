@@ -32,7 +32,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
 FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "config", "bench")
-COMMANDS = ("import", "replay", "scan", "quote", "warmup", "config show", "journal verify")
+COMMANDS = (
+    *("import", "replay", "scan", "quote", "warmup", "config show"),
+    *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
+)
 #: Options of every command, described once for all.
 SHARED = {"--help", "--debug"}
 

@@ -7,10 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from disruptor.journal.layout import Bytes
+from disruptor.journal.manifest import MANIFEST_NAME, encode_manifest, load_manifest
 from disruptor.journal.writer import JournalWriter
 from disruptor.message import message, u32, u64
 
@@ -73,3 +75,54 @@ def options() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def some_slots() -> Callable[..., Bytes]:
     return make_slots
+
+
+BLOCK = message("BlockStart", 1002, {"number": u64, "timestamp": u64})
+
+
+def make_chain(blocks: int = 10, ticks: int = 3) -> Bytes:
+    """`blocks` blocks of a `BlockStart` and some `Tick`s: number 100 + i at 1000 + 12 i seconds; sequences from 0."""
+    count = blocks * (1 + ticks)
+    slots = np.zeros((count, 64), np.uint8)
+    begins = np.arange(count) % (1 + ticks) == 0
+    blocks_view = slots.reshape(-1).view(BLOCK.slot_dtype(64))
+    ticks_view = slots.reshape(-1).view(TICK.slot_dtype(64))
+    blocks_view["sequence"] = np.arange(count)
+    blocks_view["type_id"] = np.where(begins, BLOCK.type_id, TICK.type_id)
+    blocks_view["number"][begins] = 100 + np.arange(blocks)
+    blocks_view["timestamp"][begins] = 1000 + 12 * np.arange(blocks)
+    ticks_view["pool"][~begins] = np.arange(count)[~begins]
+    ticks_view["price"][~begins] = 7
+    return slots
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    """A finished journal of 10 blocks, 40 slots, 10 frames in 4 segments."""
+    write_tiny(tmp_path / "chain", make_chain(), messages=[TICK, BLOCK])
+    return tmp_path / "chain"
+
+
+@pytest.fixture(scope="session")
+def chain_slots() -> Callable[..., Bytes]:
+    return make_chain
+
+
+@pytest.fixture(scope="session")
+def chain_messages() -> list[Any]:
+    return [TICK, BLOCK]
+
+
+def mark_unfinished(directory: Path, summary: dict[str, Any] | None = None) -> None:
+    """Put back the manifest that a finished journal had while it was written."""
+    whole = load_manifest(directory)
+    none = {"first_sequence": 0, "last_sequence": -1, "slot_count": 0, "frame_count": 0, "segments": []}
+    before = msgspec.structs.replace(
+        whole, status="importing", running_hash="00" * 32, summary=summary or {}, **none
+    )
+    (directory / MANIFEST_NAME).write_bytes(encode_manifest(before))
+
+
+@pytest.fixture(scope="session")
+def unfinish() -> Callable[..., None]:
+    return mark_unfinished

@@ -1,0 +1,374 @@
+"""A journal in whatever state it is: finished, unfinished, damaged, or being written at this moment.
+
+Nothing is written and no lock is taken. The manifest is one witness and the segments are another: where one is
+damaged, the other says what it can. What holds for the whole journal (sizes, schema) is taken from the first
+segment whose header the running hash of its first frame confirms, so that a header that was exchanged together
+with its checksum decodes nothing.
+
+Each stretch of sequences is either given, by a frame that its checksums and the running hash vouch for, or
+named in a problem. One thing that is wrong is one problem: behind a damaged frame the running hash goes on
+from the value that the frame itself carries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from disruptor.errors import JournalError
+from disruptor.journal.directory import is_segment_name
+from disruptor.journal.layout import BLOCK_SIZE, HASH_SIZE, KIND_JOURNAL_END, TOTALS_DTYPE
+from disruptor.journal.manifest import MANIFEST_NAME, Manifest, SegmentEntry, load_manifest
+from disruptor.journal.problem import Problem
+from disruptor.journal.salvage import (
+    FoundFrame,
+    FrameWalk,
+    Geometry,
+    RawSegment,
+    SegmentHeader,
+    read_header,
+)
+from disruptor.journal.schema import Schema, parse_schema
+from disruptor.journal.storage import LOCK_NAME
+
+COMPLETE, BEING_WRITTEN, UNFINISHED, UNKNOWN = "complete", "being written", "unfinished", "unknown"
+
+
+@dataclass
+class FoundSegment:
+    """One segment as it was found; filled while its frames are walked."""
+
+    name: str
+    first_sequence: int
+    size: int = 0  # bytes, of the file
+    slots: int = 0
+    frames: int = 0
+    closed: bool = False
+    end_mark_seen: bool = False  # sound or not
+    running_hash: str = ""
+
+
+@dataclass
+class Survey:
+    """What a directory holds.
+
+    Attributes
+    ----------
+    state : COMPLETE, BEING_WRITTEN, UNFINISHED, or UNKNOWN where the manifest can't be read
+    manifest : None where it can't be read
+    geometry, schema : of the journal; an empty schema where no header could be read
+    header : the header that they are from
+    problems : found so far. `frames` adds to them
+    segments : found so far, by `frames`
+    """
+
+    directory: Path
+    state: str
+    manifest: Manifest | None
+    geometry: Geometry
+    header: SegmentHeader | None
+    schema: Schema
+    names: list[str]
+    problems: list[Problem] = field(default_factory=list)
+    segments: list[FoundSegment] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the journal is finished, and nothing wrong was found so far."""
+        return self.state == COMPLETE and not self.problems
+
+    def may_go_on_at(self, number: int) -> bool:
+        """Whether a segment is the last of a journal that is not finished, so may lack its end."""
+        return number == len(self.names) - 1 and self.state in (BEING_WRITTEN, UNFINISHED)
+
+    def frames(self, start_sequence: int = 0) -> Iterator[FoundFrame | Problem]:
+        """Every sound frame of slots from the one that holds `start_sequence` on, and each problem in its place.
+
+        Invariants
+        ----------
+        Sequences ascend. A payload is valid until the iterator advances. All is read and checked on the way:
+        after a pass from the start that yields no problem, no byte of a segment is wrong.
+        """
+        walked = _Walked(self)
+        for number, name in enumerate(self.names):
+            follows = self.names[number + 1] if number + 1 < len(self.names) else None
+            if follows is not None and int(follows[:20]) <= start_sequence:
+                walked.skip()
+                continue
+            for found in walked.segment(number, name, start_sequence):
+                if isinstance(found, Problem):
+                    self.problems.append(found)
+                yield found
+
+
+def survey(directory: str | os.PathLike[str]) -> Survey:
+    """Look at a journal in any state.
+
+    Raises
+    ------
+    JournalError : nothing there that could be a journal, or nothing of it can be read.
+    """
+    path = Path(directory)
+    if not path.is_dir():
+        raise JournalError(f"{directory}: no such directory")
+    on_disk = sorted(filter(is_segment_name, os.listdir(path)))
+    if not on_disk and not (path / MANIFEST_NAME).exists():
+        raise JournalError(f"{directory}: no journal here ({MANIFEST_NAME} is missing)")
+    state, manifest, problems = _witness(path)
+    names = on_disk
+    if manifest is not None and manifest.complete:
+        known = {entry.name for entry in manifest.segments}
+        problems += [Problem("this file is not part of the journal", n) for n in on_disk if n not in known]
+        names = sorted(known)
+    header, schema = _base(path, names, manifest)
+    if header is not None:
+        geometry = header.geometry
+    elif manifest is not None:
+        sizes = manifest.header_size, manifest.slot_size, manifest.frame_slots, manifest.segment_bytes
+        geometry = Geometry(*sizes)
+    else:
+        raise JournalError(f"{directory}: neither {MANIFEST_NAME} nor any segment's header can be read")
+    return Survey(path, state, manifest, geometry, header, schema, names, problems)
+
+
+def is_being_written(directory: str | os.PathLike[str]) -> bool:
+    """Whether a writer holds the journal's lock. Only looks: taking the lock might keep a writer out."""
+    try:
+        lock = os.stat(Path(directory) / LOCK_NAME)
+        with open("/proc/locks", encoding="ascii", errors="replace") as table:
+            held = [line.split() for line in table]
+    except OSError:
+        return False
+    place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+    return any("FLOCK" in words and "WRITE" in words and place in words for words in held)
+
+
+class _Walked:
+    """Goes over segments in order, and knows what has to follow from what was read before."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._expected: int | None = None  # sequence after the last frame seen, or None: anything may follow
+        self._hash: bytes | None = None
+        self._frames_before = 0
+        self._number: int | None = 0  # of the segment to come
+        self._complete_so_far = True
+
+    def skip(self) -> None:
+        """Leave out a segment: nothing is known of what follows from it."""
+        self._complete_so_far, self._hash, self._number = False, None, None
+
+    def segment(self, number: int, name: str, start_sequence: int) -> Iterator[FoundFrame | Problem]:
+        """The frames and problems of one segment."""
+        survey, first = self._survey, int(name[:20])
+        found = FoundSegment(name, first)
+        survey.segments.append(found)
+        if self._expected is not None and first != self._expected:
+            self.skip()
+            yield Problem(f"sequence {self._expected} should follow", name, sequence=first)
+        self._expected = None
+        try:
+            raw = RawSegment(survey.directory / name)
+        except JournalError as error:
+            self.skip()
+            yield Problem(str(error), name, sequence=first, last_sequence=_last_known(survey, number))
+            return
+        with closing(raw):
+            found.size = raw.size
+            if survey.may_go_on_at(number) and _not_begun(raw):
+                return
+            seed, faults = self._header(raw, number, first)
+            yield from (Problem(fault, name, 0, sequence=first) for fault in faults)
+            walk = FrameWalk(raw, survey.geometry, first, seed)
+            skipped = max(0, start_sequence - first) // survey.geometry.frame_slots
+            self._complete_so_far &= not skipped and not faults
+            yield from self._frames(walk.frames(skipped), raw, found, number)
+
+    def _frames(
+        self, frames: Iterator[FoundFrame], raw: RawSegment, found: FoundSegment, number: int
+    ) -> Iterator[FoundFrame | Problem]:
+        survey, last = self._survey, number == len(self._survey.names) - 1
+        # Of a frame that no other follows yet: perhaps only its writer is not done.
+        pending: Problem | None = None
+        torn, end, sequence = False, 0, found.first_sequence
+        for frame in frames:
+            if pending is not None:
+                yield pending
+            pending, torn = None, frame.torn
+            end = frame.offset + frame.disk_size(survey.geometry)
+            self._hash = frame.stored_hash
+            if frame.stored_hash is not None:
+                found.running_hash = frame.stored_hash.hex()
+            sequence = frame.first_sequence + frame.count
+            if frame.payload is None:
+                self._complete_so_far = False
+                pending = _damage(found.name, frame)
+                found.end_mark_seen = frame.is_end
+                continue
+            if frame.is_end:
+                found.closed = True
+                self._expected = frame.first_sequence
+                yield from self._end_mark(frame, raw, found, number)
+                continue
+            found.slots, found.frames = found.slots + frame.count, found.frames + 1
+            self._expected = frame.first_sequence + frame.count
+            yield frame
+        if pending is not None and not (last and survey.state == BEING_WRITTEN):
+            yield _torn(pending) if torn and survey.may_go_on_at(number) else pending
+        if not found.closed:
+            self._expected, self._hash, self._complete_so_far = None, None, False
+            if not found.end_mark_seen and not survey.may_go_on_at(number):
+                lost = _last_known(survey, number)
+                stretch = (sequence, lost) if lost is not None and sequence <= lost else (None, None)
+                yield Problem("the end mark is missing", found.name, end or None, None, *stretch)
+        self._frames_before += found.frames
+
+    def _header(self, raw: RawSegment, number: int, first: int) -> tuple[bytes | None, list[str]]:
+        """The running hash that the header gives, if it is to be believed, and what is wrong with it."""
+        survey = self._survey
+        try:
+            header = read_header(raw)
+        except JournalError as error:
+            self._number = None if self._number is None else self._number + 1
+            return None, [str(error)]
+        base = survey.header
+        faults = []
+        expected = header.segment_number if self._number is None else self._number
+        self._number = expected + 1
+        if (header.first_sequence, header.segment_number) != (first, expected):
+            faults.append(
+                f"segment header: number {header.segment_number} from sequence {header.first_sequence} on; "
+                f"expected {expected}, {first}"
+            )
+        before = bytes(HASH_SIZE) if expected == 0 else self._hash
+        if before is not None and header.chain != before:
+            faults.append("segment header: it does not follow from the segment before")
+        same = base is None or (header.geometry, header.schema, header.identity) == (
+            base.geometry,
+            base.schema,
+            base.identity,
+        )
+        if not same or not _agrees(header, survey.manifest):
+            faults.append("segment header: sizes, schema or identity are not this journal's")
+            return None, faults
+        return header.seed, faults
+
+    def _end_mark(
+        self, frame: FoundFrame, raw: RawSegment, found: FoundSegment, number: int
+    ) -> Iterator[Problem]:
+        survey, last = self._survey, number == len(self._survey.names) - 1
+        assert frame.payload is not None
+        place = (found.name, frame.offset, frame.number, frame.first_sequence)
+        totals = frame.payload.view(TOTALS_DTYPE)[0]
+        first = int(survey.names[0][:20])
+        expected = {
+            "slot_count": frame.first_sequence - first,
+            "last_sequence": frame.first_sequence - 1,
+        }
+        if self._number is not None:
+            expected["segment_count"] = self._number
+        if self._complete_so_far:
+            expected["frame_count"] = self._frames_before + found.frames
+        wrong = [name for name, value in expected.items() if int(totals[name]) != value]
+        if wrong or totals["reserved"].any():
+            yield Problem(f"end mark: {', '.join(wrong) or 'reserved bytes'} can't be right", *place)
+        if (frame.kind == KIND_JOURNAL_END) != last and not survey.may_go_on_at(number):
+            yield Problem(
+                f"end mark: kind {frame.kind}, but {'no' if last else 'another'} segment follows", *place
+            )
+        end = frame.offset + frame.disk_size(survey.geometry)
+        if raw.size != end and not survey.may_go_on_at(number):
+            yield Problem(f"{raw.size - end} bytes follow the end mark", found.name, end)
+        entry = _entry(survey, number)
+        if entry is not None and frame.stored_hash is not None:
+            facts = (entry.slot_count, entry.size, entry.running_hash)
+            here = (frame.first_sequence - found.first_sequence, raw.size, frame.stored_hash.hex())
+            if facts != here:
+                yield Problem(
+                    f"end mark: {MANIFEST_NAME} says another size or running hash of this segment", *place
+                )
+
+
+def _base(path: Path, names: list[str], manifest: Manifest | None) -> tuple[SegmentHeader | None, Schema]:
+    """The first header that can be believed, and the messages in it."""
+    for name in names:
+        try:
+            raw = RawSegment(path / name)
+        except JournalError:
+            continue
+        with closing(raw):
+            try:
+                header = read_header(raw)
+                first = next(
+                    FrameWalk(raw, header.geometry, header.first_sequence, header.seed).frames(), None
+                )
+                believed = first is None or first.payload is not None or first.stored_hash is None
+                if believed and _agrees(header, manifest) and header.first_sequence == int(name[:20]):
+                    return header, parse_schema(header.schema, header.geometry.slot_size)
+            except JournalError:
+                continue
+    return None, {}
+
+
+def _agrees(header: SegmentHeader, manifest: Manifest | None) -> bool:
+    if manifest is None:
+        return True
+    sizes = manifest.header_size, manifest.slot_size, manifest.frame_slots, manifest.segment_bytes
+    return (
+        header.geometry == Geometry(*sizes)
+        and hashlib.sha256(header.schema).hexdigest() == manifest.schema_hash
+    )
+
+
+def _witness(path: Path) -> tuple[str, Manifest | None, list[Problem]]:
+    """The state by the manifest and the lock, and what is wrong with the manifest."""
+    try:
+        manifest = load_manifest(path)
+        if not manifest.complete and is_being_written(path):
+            return BEING_WRITTEN, manifest, []
+        # A writer that ended since has left a manifest that says so before it gave up the lock.
+        manifest = manifest if manifest.complete else load_manifest(path)
+    except JournalError as error:
+        what = str(error).removeprefix(f"{path / MANIFEST_NAME}: ")
+        return UNKNOWN, None, [Problem(f"{MANIFEST_NAME}: {what}")]
+    return COMPLETE if manifest.complete else UNFINISHED, manifest, []
+
+
+def _not_begun(raw: RawSegment) -> bool:
+    """Whether a segment was reserved and its header not yet written, or not in full."""
+    head = raw.read(np.empty(BLOCK_SIZE, np.uint8), 0)
+    return not head.any()
+
+
+def _entry(survey: Survey, number: int) -> SegmentEntry | None:
+    manifest = survey.manifest
+    return manifest.segments[number] if manifest is not None and manifest.complete else None
+
+
+def _last_known(survey: Survey, number: int) -> int | None:
+    """The last sequence that a segment must hold, by the manifest or by the segment after it."""
+    entry = _entry(survey, number)
+    if entry is not None:
+        return entry.end_sequence - 1
+    return int(survey.names[number + 1][:20]) - 1 if number + 1 < len(survey.names) else None
+
+
+def _damage(name: str, frame: FoundFrame) -> Problem:
+    last = frame.first_sequence + frame.count - 1 if not frame.is_end else None
+    what = frame.fault if not frame.is_end else f"end mark: {frame.fault}"
+    return Problem(what or "", name, frame.offset, frame.number, frame.first_sequence, last)
+
+
+def _torn(problem: Problem) -> Problem:
+    what = f"torn: written only in part when its writer ended ({problem.what})"
+    place = problem.segment, problem.offset, problem.frame, problem.sequence, problem.last_sequence
+    return Problem(what, *place)
+
+
+__all__ = ["BEING_WRITTEN", "COMPLETE", "UNFINISHED", "UNKNOWN", "FoundSegment", "Survey", "survey"]
