@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from disruptor.engine import cli_inspect
+from disruptor.engine import cli_inspect, cli_prove
 from disruptor.engine import cli_options as options
 
 VERIFICATION_FAILED = 1
@@ -15,6 +15,8 @@ journal = typer.Typer(help="Work with event journals.", no_args_is_help=False)
 journal.command()(cli_inspect.describe)
 journal.command()(cli_inspect.stats)
 journal.command()(cli_inspect.dump)
+journal.command()(cli_prove.prove)
+journal.command()(cli_prove.check)
 
 
 def import_logs(

@@ -34,7 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob
 FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "config", "bench")
 COMMANDS = (
     *("import", "replay", "scan", "quote", "warmup", "config show"),
-    *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
+    *(f"journal {name}" for name in ("verify", "describe", "stats", "dump", "prove", "check")),
 )
 #: Options of every command, described once for all.
 SHARED = {"--help", "--debug"}

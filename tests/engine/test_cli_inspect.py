@@ -79,3 +79,17 @@ def test_a_whole_journal_exits_0_and_none_exits_2(journal: str, tmp_path: Path) 
     shown = invoke("describe", journal).stdout
     assert "Pay (1002, 48 bytes): amount u128, to bytes20" in shown and "problems: none" in shown
     assert "Pay: 4 slots, sequences 1 to 5" in invoke("stats", journal).stdout
+
+
+def test_a_proof_is_made_and_checked(journal: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "proof.json")
+    made = json.loads(invoke("prove", journal, "--out", out, "--json").stdout)
+    assert (made["slot_count"], made["signed_by"]) == (6, None)
+    result = invoke("check", out, journal, "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout)["ok"] is True
+    path = sorted(Path(journal).glob("*.dsj"))[0]
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    result = invoke("check", out, journal)
+    assert result.exit_code == 1 and f"{path.name}, offset" in result.stdout
+    assert invoke("prove", journal, "--out", out).exit_code == 1
+    assert invoke("check", str(path), journal).exit_code == 2
