@@ -30,12 +30,12 @@ def import_logs(
     sort: options.Sort = False,
     strict: options.Strict = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away what an unfinished import left in DIR.")
+        bool, typer.Option("--restart", help="Start over, whatever an unfinished import left in DIR.")
     ] = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Decode recorded logs into an event journal, identical for identical input."""
+    """Decode recorded logs into an event journal, identical for identical input. Goes on if it was interrupted."""
     settings = options.settings_of(profile, "replay", sets)
     from disruptor.engine.progress import progress_on_stderr
     from disruptor.replay.importer import import_logs as import_into

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
+
+import msgspec
 
 from disruptor.errors import JournalError, UnfinishedJournalError
-from disruptor.journal.manifest import MANIFEST_NAME, load_manifest
+from disruptor.journal.manifest import MANIFEST_NAME, Manifest, load_manifest
 from disruptor.journal.storage import INDEX_NAME, LOCK_NAME, Storage, reported
 
+#: Differences between two commands that a message names.
+_SHOWN = 3
 _SEGMENT_FILE = re.compile(r"[0-9]{20}\.dsj\Z")
 
 
@@ -38,8 +43,23 @@ def _own(name: str) -> bool:
     return name in (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME, INDEX_NAME) or is_segment_name(name)
 
 
-def claim(storage: Storage, restart: bool) -> int:
-    """Take an empty directory, or one with an unfinished journal that may go; return the lock."""
+def claim(storage: Storage, restart: bool, begun: Manifest | None = None) -> tuple[int, bool]:
+    """Take an empty directory, or one with an unfinished journal that may go or be gone on with.
+
+    Parameters
+    ----------
+    restart : an unfinished journal's files may be removed
+    begun : the manifest with which this writer begins, if it can go on where another of the same stopped
+
+    Returns
+    -------
+    (lock, whether the journal that `begun` describes is there, unfinished)
+
+    Raises
+    ------
+    UnfinishedJournalError : another unfinished journal is there; says what differs.
+    JournalError : a complete or damaged journal, other files, or another writer.
+    """
     with reported(str(storage.directory), "creating the journal directory"):
         storage.make_directory()
         others = [name for name in storage.names() if not _own(name)]
@@ -53,28 +73,27 @@ def claim(storage: Storage, restart: bool) -> int:
             f"{storage.directory}: another process is writing this journal: wait for it to end"
         )
     try:
-        _clear_unfinished(storage, restart)
+        return lock, _clear_unfinished(storage, restart, begun)
     except BaseException:
         storage.close(lock)
         raise
-    return lock
 
 
-def _clear_unfinished(storage: Storage, restart: bool) -> None:
-    """Remove an unfinished journal's segments; refuse whatever else is there."""
+def _clear_unfinished(storage: Storage, restart: bool, begun: Manifest | None) -> bool:
+    """Go on with an unfinished journal, or remove its segments; refuse whatever else is there."""
     with reported(str(storage.directory), "clearing the journal directory"):
         names = storage.names()
         segments = [name for name in names if is_segment_name(name)]
         if MANIFEST_NAME in names:
-            if load_manifest(storage.directory).complete:
+            found = load_manifest(storage.directory)
+            if found.complete:
                 raise JournalError(
                     f"{storage.directory}: already holds a complete journal, which is never overwritten: "
                     "choose another directory, or remove this one yourself"
                 )
             if not restart:
-                raise UnfinishedJournalError(
-                    f"{storage.directory}: holds an unfinished journal: import with --restart to replace it"
-                )
+                _refuse_another(storage, found, begun)
+                return True
         elif segments:
             raise JournalError(
                 f"{storage.directory}: segments without {MANIFEST_NAME}: a damaged journal; choose "
@@ -82,3 +101,35 @@ def _clear_unfinished(storage: Storage, restart: bool) -> None:
             )
         for name in segments:
             storage.remove(name)
+    return False
+
+
+def _refuse_another(storage: Storage, found: Manifest, begun: Manifest | None) -> None:
+    """Refuse to go on with an unfinished journal that this writer did not begin."""
+    if begun is None or "command" not in found.summary:
+        raise UnfinishedJournalError(
+            f"{storage.directory}: holds an unfinished journal that can't be gone on with: import with --restart "
+            "to replace it, or choose another directory"
+        )
+    before, now = _flat(msgspec.to_builtins(found)), _flat(msgspec.to_builtins(begun))
+    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if differing:
+        shown = "; ".join(f"{n}: was {before.get(n)}, is {now.get(n)}" for n in differing[:_SHOWN])
+        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise UnfinishedJournalError(
+            f"{storage.directory}: holds an unfinished import of another command ({shown}{more}): run that one "
+            "again to go on, or add --restart to start over"
+        )
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    """Facts of a manifest by one name each; those of the command without the way to them."""
+    flat: dict[str, Any] = {}
+    command = fields["summary"].pop("command", None)
+    flat.update(command if isinstance(command, dict) else {"command": command})
+    for name, value in fields.items():
+        if name in ("identity", "settings", "summary"):
+            flat.update((f"{name}.{key}", part) for key, part in value.items())
+        else:
+            flat[name] = value
+    return flat

@@ -163,7 +163,7 @@ def load_complete_manifest(directory: str | os.PathLike[str]) -> Manifest:
     if not manifest.complete:
         raise UnfinishedJournalError(
             f"{directory}: this journal is unfinished: its import was interrupted, or is still running. "
-            "Run the same import again with --restart: it replaces only this journal's own files.",
+            "Run the same import again and it goes on where it was, or starts over with --restart.",
             path=str(directory),
             status=manifest.status,
         )

@@ -89,7 +89,8 @@ def prove(
     Raises
     ------
     CorruptFrameError : damaged; the first problem is named.
-    UnfinishedJournalError, JournalError : not finished, or no journal; a report that can't be of this journal; a key that can't be used.
+    UnfinishedJournalError, JournalError : not finished, or no journal; a report that can't be of this
+        journal; a key that can't be used.
     """
     manifest = load_complete_manifest(directory)
     found = verify(directory)

@@ -61,12 +61,26 @@ class Storage:
         """A new file with `size` bytes reserved, all zero; it grows as written where that can't be done."""
         fd = os.open(self.path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
+            self.reserve(fd, size)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def reopen(self, name: str) -> int | None:
+        """A file that is there, to be written on; None if it is not."""
+        try:
+            return os.open(self.path(name), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+
+    def reserve(self, fd: int, size: int) -> None:
+        """Reserve `size` bytes for a file, zero where nothing was written, if its file system can."""
+        try:
             os.posix_fallocate(fd, 0, size)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                os.close(fd)
                 raise
-        return fd
 
     def write(self, fd: int, content: Bytes, offset: int) -> None:
         """Write all of `content` at `offset`."""
@@ -121,7 +135,7 @@ def reported(path: str, action: str, offset: int = 0) -> Iterator[None]:
             advice = "Check the directory's permissions and the device"
         raise JournalError(
             f"{path}, offset {offset}: {action} failed: {error.strerror or error}. "
-            f"{advice}; what was written so far stays marked unfinished, start again with --restart.",
+            f"{advice}; what was written so far stays marked unfinished: run the same import again to go on.",
             path=path,
             offset=offset,
             errno=error.errno,

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.errors import DefinitionError, JournalError
-from disruptor.journal.directory import claim
+from disruptor.journal.directory import claim, is_segment_name
 from disruptor.journal.layout import (
     DEFAULT_FRAME_SLOTS,
     DEFAULT_SEGMENT_BYTES,
@@ -47,6 +47,7 @@ from disruptor.journal.manifest import (
     Manifest,
     encode_manifest,
 )
+from disruptor.journal.resume import ResumedStorage
 from disruptor.journal.sink import JournalSink
 from disruptor.journal.storage import Storage, reported
 from disruptor.message import DEFAULT_SLOT_SIZE, HEADER_SIZE, MessageType, check_distinct
@@ -68,11 +69,14 @@ class JournalWriter:
     segment_bytes : a segment is closed before it would outgrow this
     frame_slots : slots of a full frame
     restart : remove the files of an unfinished journal first; a complete one is never touched
+    command : what makes the slots (sources, options), plain JSON, noted while the journal is unfinished. An unfinished
+        journal of the same command, identity, settings and sizes is gone on with: append all slots from the first on,
+        and only what is not there yet is written (see `disruptor.journal.resume`)
     storage : file operations, replaced by tests
 
     Raises
     ------
-    UnfinishedJournalError : an unfinished journal is there and `restart` is not set.
+    UnfinishedJournalError : another unfinished journal is there and `restart` is not set.
     JournalError : a complete or damaged journal, other files, another writer, or an I/O error.
     DefinitionError : messages that clash or do not fit the slot.
 
@@ -92,6 +96,7 @@ class JournalWriter:
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         frame_slots: int = DEFAULT_FRAME_SLOTS,
         restart: bool = False,
+        command: dict[str, Any] | None = None,
         storage: Storage | None = None,
     ) -> None:
         check_geometry(slot_size, frame_slots)
@@ -107,17 +112,23 @@ class JournalWriter:
         self._next_sequence: int | None = None
         self._filled = 0
         self._failed: BaseException | None = None
-        self._lock: int | None = claim(self._storage, restart)
-        try:
-            with reported(self._storage.path(MANIFEST_NAME), "writing the manifest"):
-                self._storage.replace(MANIFEST_NAME, encode_manifest(self._manifest(IMPORTING, {})))
-        except BaseException:
-            self._unlock()
-            raise
+        begun = self._manifest(IMPORTING, {} if command is None else {"command": command})
+        lock, resumes = claim(self._storage, restart, None if command is None else begun)
+        self._lock: int | None = lock
+        self._resumed = ResumedStorage(self._storage) if resumes else None
+        if self._resumed is not None:
+            self._sink.storage = self._resumed
+        else:
+            self._begin(begun)
         self._frames = [_frame_buffer(frame_slots, slot_size) for _ in range(BUFFERS)]
         self._free, self._frame = self._frames[1:], self._frames[0]
         self._pending: deque[tuple[Future[None], Bytes]] = deque()
         self._helper = ThreadPoolExecutor(1, "journal-write")
+
+    @property
+    def slots_kept(self) -> int:
+        """Slots that an earlier writer had already written. Final after `finish`."""
+        return 0 if self._resumed is None else self._resumed.slots_kept
 
     def append(self, slots: Bytes, first_sequence: int) -> None:
         """Add slots to the journal.
@@ -173,6 +184,7 @@ class JournalWriter:
             self._helper.submit(self._sink.finish).result()
             manifest = self._manifest(COMPLETE, dict(summary))
             with reported(self._storage.path(MANIFEST_NAME), "writing the manifest"):
+                self._remove_strays({entry.name for entry in manifest.segments})
                 self._storage.sync_directory()
                 self._storage.replace(MANIFEST_NAME, encode_manifest(manifest))
         except BaseException as error:
@@ -195,6 +207,21 @@ class JournalWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _begin(self, begun: Manifest) -> None:
+        try:
+            with reported(self._storage.path(MANIFEST_NAME), "writing the manifest"):
+                self._storage.replace(MANIFEST_NAME, encode_manifest(begun))
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _remove_strays(self, own: set[str]) -> None:
+        """Segments that an earlier writer left behind the end."""
+        if self._resumed is not None:
+            for name in self._storage.names():
+                if is_segment_name(name) and name not in own:
+                    self._storage.remove(name)
 
     def _check_open(self) -> None:
         if self._failed is not None:
