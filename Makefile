@@ -12,7 +12,7 @@ LANES  := $(CURDIR)/.cache/lanes
 lane = DISRUPTOR_CACHE=$(LANES)/$(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers bounds nojit doctest format clean
+.PHONY: help setup demo test fuzz check lint types layers bounds nojit doctest format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -32,6 +32,9 @@ demo: $(READY) ## find arbitrage in the recorded stream that ships with the proj
 
 test: $(READY) ## run the tests, compiled
 	$(call lane,jit) $(BIN)/pytest
+
+fuzz: $(READY) ## any bytes in any file of a journal, many times over; FUZZ=50000 for longer
+	DISRUPTOR_FUZZ=$(or $(FUZZ),5000) $(call lane,jit) $(BIN)/pytest tests/journal/test_fuzz.py
 
 check: lint types layers test bounds nojit doctest ## everything that CI runs; -j2 runs lanes side by side
 

@@ -15,6 +15,7 @@ the consumer's thread, whose own share is 0.03 ns a byte (34 GB/s).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -28,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from disruptor.errors import JournalError
+from disruptor.errors import CorruptFrameError, JournalError
 from disruptor.journal.layout import FRAME_HEADER_SIZE, KIND_SLOTS, Bytes
-from disruptor.journal.manifest import Manifest, load_complete_manifest
+from disruptor.journal.manifest import MANIFEST_NAME, Manifest, load_complete_manifest
 from disruptor.journal.segment import Place, SegmentReader, places
 
 #: Frames in flight, the one with the consumer included.
@@ -153,7 +154,7 @@ class JournalReader:
                 )
         segment = SegmentReader(directory, manifest, 0)
         segment.close()
-        self.messages: list[dict[str, Any]] = json.loads(segment.schema)
+        self.messages = self._messages(segment.schema)
 
     def frames(self, start_sequence: int | None = None) -> Iterator[Frame]:
         """The journal's frames in order, from the start or from a sequence on.
@@ -174,6 +175,19 @@ class JournalReader:
                 f"({self.first_sequence} to {self.last_sequence})"
             )
         return self._frames(start)
+
+    def _messages(self, schema: bytes) -> list[dict[str, Any]]:
+        """The layouts in a header, which must be those that the manifest vouches for."""
+        if hashlib.sha256(schema).hexdigest() != self.schema_hash:
+            path = str(self.directory / self.manifest.segments[0].name)
+            raise CorruptFrameError(
+                f"{path}: the schema is not the one that {MANIFEST_NAME} vouches for: restore this segment from a copy",
+                segment=path,
+                offset=0,
+                sequence=self.first_sequence,
+            )
+        messages: list[dict[str, Any]] = json.loads(schema)
+        return messages
 
     def _frames(self, start: int) -> Iterator[Frame]:
         manifest = self.manifest

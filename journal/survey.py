@@ -64,6 +64,7 @@ class Survey:
     manifest : None where it can't be read
     geometry, schema : of the journal; an empty schema where no header could be read
     header : the header that they are from
+    confirmed : whether the manifest or a running hash vouches for that header, or its own checksum alone
     problems : found so far. `frames` adds to them
     segments : found so far, by `frames`
     """
@@ -74,6 +75,7 @@ class Survey:
     geometry: Geometry
     header: SegmentHeader | None
     schema: Schema
+    confirmed: bool
     names: list[str]
     problems: list[Problem] = field(default_factory=list)
     segments: list[FoundSegment] = field(default_factory=list)
@@ -126,7 +128,10 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
         known = {entry.name for entry in manifest.segments}
         problems += [Problem("this file is not part of the journal", n) for n in on_disk if n not in known]
         names = sorted(known)
-    header, schema = _base(path, names, manifest)
+    lock = path / LOCK_NAME
+    if lock.exists() and lock.stat().st_size:
+        problems.append(Problem("the lock file must be empty", LOCK_NAME))
+    header, schema, confirmed = _base(path, names, manifest)
     if header is not None:
         geometry = header.geometry
     elif manifest is not None:
@@ -134,7 +139,7 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
         geometry = Geometry(*sizes)
     else:
         raise JournalError(f"{directory}: neither {MANIFEST_NAME} nor any segment's header can be read")
-    return Survey(path, state, manifest, geometry, header, schema, names, problems)
+    return Survey(path, state, manifest, geometry, header, schema, confirmed, names, problems)
 
 
 def is_being_written(directory: str | os.PathLike[str]) -> bool:
@@ -298,25 +303,27 @@ class _Walked:
                 )
 
 
-def _base(path: Path, names: list[str], manifest: Manifest | None) -> tuple[SegmentHeader | None, Schema]:
-    """The first header that can be believed, and the messages in it."""
+def _base(
+    path: Path, names: list[str], manifest: Manifest | None
+) -> tuple[SegmentHeader | None, Schema, bool]:
+    """The first header that can be believed, the messages in it, and whether more than its checksum vouches for it."""
+    spare: tuple[SegmentHeader | None, Schema, bool] = (None, {}, False)
     for name in names:
         try:
-            raw = RawSegment(path / name)
+            with closing(RawSegment(path / name)) as raw:
+                header = read_header(raw)
+                walk = FrameWalk(raw, header.geometry, header.first_sequence, header.seed)
+                first = next(walk.frames(), None)
+                schema = parse_schema(header.schema, header.geometry.slot_size)
         except JournalError:
             continue
-        with closing(raw):
-            try:
-                header = read_header(raw)
-                first = next(
-                    FrameWalk(raw, header.geometry, header.first_sequence, header.seed).frames(), None
-                )
-                believed = first is None or first.payload is not None or first.stored_hash is None
-                if believed and _agrees(header, manifest) and header.first_sequence == int(name[:20]):
-                    return header, parse_schema(header.schema, header.geometry.slot_size)
-            except JournalError:
-                continue
-    return None, {}
+        contradicted = first is not None and first.payload is None and first.stored_hash is not None
+        if contradicted or not _agrees(header, manifest) or header.first_sequence != int(name[:20]):
+            continue
+        if manifest is not None or (first is not None and first.payload is not None):
+            return header, schema, True
+        spare = spare if spare[0] is not None else (header, schema, False)
+    return spare
 
 
 def _agrees(header: SegmentHeader, manifest: Manifest | None) -> bool:

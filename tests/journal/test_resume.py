@@ -128,7 +128,7 @@ def test_a_journal_that_nobody_can_go_on_with_says_so(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 def test_killed_again_and_again_it_becomes_the_same(
     tmp_path: Path,
     options: dict[str, Any],

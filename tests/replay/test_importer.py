@@ -88,8 +88,8 @@ def test_an_import_killed_again_and_again_gives_the_same_journal(
         LogEvents.runs = reported  # type: ignore[method-assign]
         import_small(stream(removed), broken)
 
-    kills = sum(killed(run, chance.randrange(1, 24)) for _ in range(6))
-    assert kills > 1
+    kills = sum(killed(run, chance.randrange(1, 24)) for _ in range(4))
+    assert kills > 0
     if contents(broken) != contents(whole):
         again = import_small(stream(removed), broken)
         assert {**again, **_changing(answer)} == answer
