@@ -12,7 +12,6 @@ from the value that the frame itself carries.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,7 +23,7 @@ import numpy as np
 from disruptor.errors import JournalError
 from disruptor.journal.directory import is_segment_name
 from disruptor.journal.layout import BLOCK_SIZE, HASH_SIZE, KIND_JOURNAL_END, TOTALS_DTYPE
-from disruptor.journal.manifest import MANIFEST_NAME, Manifest, SegmentEntry, load_manifest
+from disruptor.journal.manifest import MANIFEST_NAME, Manifest, SegmentEntry
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import (
     FoundFrame,
@@ -34,10 +33,17 @@ from disruptor.journal.salvage import (
     SegmentHeader,
     read_header,
 )
-from disruptor.journal.schema import Schema, parse_schema
+from disruptor.journal.schema import Schema
 from disruptor.journal.storage import LOCK_NAME
-
-COMPLETE, BEING_WRITTEN, UNFINISHED, UNKNOWN = "complete", "being written", "unfinished", "unknown"
+from disruptor.journal.witness import (
+    BEING_WRITTEN,
+    COMPLETE,
+    UNFINISHED,
+    UNKNOWN,
+    agrees,
+    believed_header,
+    state_of,
+)
 
 
 @dataclass
@@ -122,7 +128,7 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     on_disk = sorted(filter(is_segment_name, os.listdir(path)))
     if not on_disk and not (path / MANIFEST_NAME).exists():
         raise JournalError(f"{directory}: no journal here ({MANIFEST_NAME} is missing)")
-    state, manifest, problems = _witness(path)
+    state, manifest, problems = state_of(path)
     names = on_disk
     if manifest is not None and manifest.complete:
         known = {entry.name for entry in manifest.segments}
@@ -131,7 +137,7 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     lock = path / LOCK_NAME
     if lock.exists() and lock.stat().st_size:
         problems.append(Problem("the lock file must be empty", LOCK_NAME))
-    header, schema, confirmed = _base(path, names, manifest)
+    header, schema, confirmed = believed_header(path, names, manifest)
     if header is not None:
         geometry = header.geometry
     elif manifest is not None:
@@ -140,18 +146,6 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     else:
         raise JournalError(f"{directory}: neither {MANIFEST_NAME} nor any segment's header can be read")
     return Survey(path, state, manifest, geometry, header, schema, confirmed, names, problems)
-
-
-def is_being_written(directory: str | os.PathLike[str]) -> bool:
-    """Whether a writer holds the journal's lock. Only looks: taking the lock might keep a writer out."""
-    try:
-        lock = os.stat(Path(directory) / LOCK_NAME)
-        with open("/proc/locks", encoding="ascii", errors="replace") as table:
-            held = [line.split() for line in table]
-    except OSError:
-        return False
-    place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
-    return any("FLOCK" in words and "WRITE" in words and place in words for words in held)
 
 
 class _Walked:
@@ -259,7 +253,7 @@ class _Walked:
             base.schema,
             base.identity,
         )
-        if not same or not _agrees(header, survey.manifest):
+        if not same or not agrees(header, survey.manifest):
             faults.append("segment header: sizes, schema or identity are not this journal's")
             return None, faults
         return header.seed, faults
@@ -301,53 +295,6 @@ class _Walked:
                 yield Problem(
                     f"end mark: {MANIFEST_NAME} says another size or running hash of this segment", *place
                 )
-
-
-def _base(
-    path: Path, names: list[str], manifest: Manifest | None
-) -> tuple[SegmentHeader | None, Schema, bool]:
-    """The first header that can be believed, the messages in it, and whether more than its checksum vouches for it."""
-    spare: tuple[SegmentHeader | None, Schema, bool] = (None, {}, False)
-    for name in names:
-        try:
-            with closing(RawSegment(path / name)) as raw:
-                header = read_header(raw)
-                walk = FrameWalk(raw, header.geometry, header.first_sequence, header.seed)
-                first = next(walk.frames(), None)
-                schema = parse_schema(header.schema, header.geometry.slot_size)
-        except JournalError:
-            continue
-        contradicted = first is not None and first.payload is None and first.stored_hash is not None
-        if contradicted or not _agrees(header, manifest) or header.first_sequence != int(name[:20]):
-            continue
-        if manifest is not None or (first is not None and first.payload is not None):
-            return header, schema, True
-        spare = spare if spare[0] is not None else (header, schema, False)
-    return spare
-
-
-def _agrees(header: SegmentHeader, manifest: Manifest | None) -> bool:
-    if manifest is None:
-        return True
-    sizes = manifest.header_size, manifest.slot_size, manifest.frame_slots, manifest.segment_bytes
-    return (
-        header.geometry == Geometry(*sizes)
-        and hashlib.sha256(header.schema).hexdigest() == manifest.schema_hash
-    )
-
-
-def _witness(path: Path) -> tuple[str, Manifest | None, list[Problem]]:
-    """The state by the manifest and the lock, and what is wrong with the manifest."""
-    try:
-        manifest = load_manifest(path)
-        if not manifest.complete and is_being_written(path):
-            return BEING_WRITTEN, manifest, []
-        # A writer that ended since has left a manifest that says so before it gave up the lock.
-        manifest = manifest if manifest.complete else load_manifest(path)
-    except JournalError as error:
-        what = str(error).removeprefix(f"{path / MANIFEST_NAME}: ")
-        return UNKNOWN, None, [Problem(f"{MANIFEST_NAME}: {what}")]
-    return COMPLETE if manifest.complete else UNFINISHED, manifest, []
 
 
 def _not_begun(raw: RawSegment) -> bool:
