@@ -32,8 +32,10 @@ Profit at the stated input is exact, and the best profit there is exceeds it by 
   second term is what 53-bit floats may miss of the smooth optimum, below one unit for pools of less than 10^27.
 
 A smooth profit below one unit pays nothing at any input. Where some pool takes only a part of what it is offered (a V3
-pool at the end of its liquidity, a pair that can't hold more), the largest input is taken that every pool takes in
-full: up to there more always paid, and with the rest the trader would be left in another token.
+pool at the end of its liquidity, a pair that can't hold more), two inputs are tried: the largest that every pool takes
+in full, and the least that fills that pool. The second is the better one where a unit of the token before is worth much
+or is already more than the pool takes. What a V3 pool leaves is counted as lost, as in an exact quote; so the profit
+in the first token is what the contracts pay, and some of the other token is left over.
 """
 
 from __future__ import annotations
@@ -107,7 +109,7 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
     amount = wide_of(guess)
     if certain:
         amount = product_input(state, path, forward, amount)
-    amount, reached, out = _retreat(state, path, forward, _allowed(amount, limit))
+    amount, reached, out, narrow, room = _retreat(state, path, forward, _allowed(amount, limit))
     if reached == hops:
         best = _net(state, amount, out)
         if not is_zero(best):
@@ -122,12 +124,28 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
         amount = run_backward(state, path, forward, position, wanted)
         if is_zero(amount) or (amount > limit and not is_zero(limit)):
             continue
-        reached, out = run_forward(state, path, forward, amount)
+        reached, out = run_forward(state, path, forward, amount, True)
         net = _net(state, amount, out) if reached == hops else _NOTHING
         if net > best:
             best_in, best_out, best = amount, out, net
             _keep(state, path)
+    if narrow > 0:
+        amount, out = _overfill(state, path, forward, narrow, room)
+        if _net(state, amount, out) > best:
+            best_in, best_out = amount, out
+            _keep(state, path)
     return best_in, best_out
+
+
+@jit
+def _overfill(state: Any, path: Any, forward: Any, narrow: Any, room: Any) -> Any:
+    """(amount in, amount out) of the least input that fills hop `narrow`, which takes `room` at most; 0, 0 for none."""
+    limit = load(read(state.path_settings, 0)["max_amount_in"])
+    amount = run_backward(state, path, forward, narrow, room)
+    if is_zero(amount) or (amount > limit and not is_zero(limit)):
+        return _NOTHING, _NOTHING
+    reached, out = run_forward(state, path, forward, amount, True)
+    return (amount, out) if reached == np.int64(path["hops"]) else (_NOTHING, _NOTHING)
 
 
 @jit
@@ -140,16 +158,20 @@ def _allowed(amount: Any, limit: Any) -> Any:
 
 @jit
 def _retreat(state: Any, path: Any, forward: Any, amount: Any) -> Any:
-    """(amount, reached, out): the largest input up to `amount` that every pool takes in full, and how its swap ends.
+    """(amount, reached, out, narrow, room): the largest input that every pool takes in full, and how its swap ends.
+
+    At most `amount`. Hop `narrow` was the first that took only a part, `room`; -1 if all took theirs.
 
     A pool that takes only a part says how much it takes; the largest input that leads to no more is one less than the
     least that leads to more. Exact outputs of V3 may be a little more than the least, so it goes on in growing steps.
     """
-    step, reached, out = _ONE, np.int64(0), _NOTHING
+    step, reached, out, narrow, room = _ONE, np.int64(0), _NOTHING, np.int64(-1), _NOTHING
     for _ in range(MAX_RETREATS):
-        reached, out = run_forward(state, path, forward, amount)
+        reached, out = run_forward(state, path, forward, amount, False)
         if reached == np.int64(path["hops"]) or is_zero(out):
             break
+        if narrow < 0:
+            narrow, room = reached, out
         below = sub(amount, step) if amount > step else _NOTHING
         beyond = run_backward(state, path, forward, reached, add(out, _ONE))
         amount = below if is_zero(beyond) or beyond > below else sub(beyond, _ONE)
@@ -157,7 +179,7 @@ def _retreat(state: Any, path: Any, forward: Any, amount: Any) -> Any:
         if is_zero(amount):
             break
         step = step << 2
-    return amount, reached, out
+    return amount, reached, out, narrow, room
 
 
 @jit
@@ -215,8 +237,10 @@ def _coarsest(state: Any, path: Any, amount_in: Any) -> Any:
 
 
 @jit
-def run_forward(state: Any, path: Any, forward: Any, amount_in: Any) -> Any:
+def run_forward(state: Any, path: Any, forward: Any, amount_in: Any, lossy: Any) -> Any:
     """Swap exactly `amount_in` through the cycle; outputs are in `hop_cells`.
+
+    If `lossy`, a pool may take only a part: the rest is lost.
 
     Returns
     -------
@@ -229,7 +253,7 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any) -> Any:
     for k in range(hops):
         pool, zero_for_one = hop_of(path, k, forward)
         taken, out = _swap(state, pool, zero_for_one, amount)
-        if taken != amount or is_zero(out):
+        if is_zero(out) or (taken != amount and not lossy):
             return np.int64(k), taken if taken != amount else _NOTHING
         store(row(state.hop_cells, k)["amount_out"], out)
         amount = out

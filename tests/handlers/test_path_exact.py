@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.cycle_book import Cycle, CycleBook, made_cycle, told
 from tests.support.pool_book import Pair
-from tests.support.uniswap_oracle import Pool, sqrt_ratio_at_tick, v2_amount_in
+from tests.support.uniswap_oracle import MIN_RATIO, Pool, sqrt_ratio_at_tick, v2_amount_in
 
 KINDS = ["22", "23", "32", "33", "222", "232", "333", "2222", "2323", "3333"]
 
@@ -91,10 +91,20 @@ def test_where_liquidity_ends_before_it_stops_to_pay_all_of_it_is_taken(first: b
     low, high = 1, liquidity
     while high - low > 1:  # the largest input that is taken
         middle = (low + high) // 2
-        low, high = (middle, high) if cycle.outs(middle) or middle < 20 else (low, middle)
-    assert cycle.outs(high) is None
+        low, high = (middle, high) if cycle.outs(middle, lossy=False) or middle < 20 else (low, middle)
+    assert cycle.outs(high, lossy=False) is None
     best = max(cycle.profit(amount) for amount in range(max(1, low - 40), low + 1))
     assert best - (amount_out - amount_in) <= min(3, cycle.bound(amount_in))
+
+
+def test_where_one_unit_is_more_than_a_pool_takes_it_takes_what_it_can() -> None:
+    """As an exact quote counts it: what the pool leaves is lost."""
+    pool, first = island(0, -120, 120, 10**8), Pair([10**6, 30], 3000)
+    cycle = Cycle([first, Pair([100, 10**12], 3000), pool], [True, True, True])
+    amount_in, amount_out, outs = told(CycleBook([cycle]).solve()[0], 3)
+    done = pool.swap(True, outs[1], MIN_RATIO + 1)
+    assert amount_in == v2_amount_in(1, 10**6, 30, 3000) and outs[0] == 1
+    assert done.remaining > 0 and amount_out == outs[2] == -done.amount1 > amount_in
 
 
 def test_a_gap_between_ranges_is_crossed_where_it_pays() -> None:
@@ -112,7 +122,7 @@ def test_a_pair_is_not_paid_more_than_it_can_hold() -> None:
     full = Pair([2**112 - 1000, 2**111], 0)
     cycle = Cycle([full, Pair([2**50, 2**60], 0)], [True, True])
     amount_in, amount_out, _ = told(CycleBook([cycle]).solve()[0], 2)
-    assert cycle.outs(1000) is None
+    assert cycle.outs(1000, lossy=False) is None
     assert amount_out - amount_in == max(cycle.profit(amount) for amount in range(1, 1000)) > 0
 
 

@@ -101,11 +101,11 @@ class Cycle:
         listed = list(zip(self.pools, self.directions, strict=True))
         return listed if forward else [(pool, not down) for pool, down in reversed(listed)]
 
-    def outs(self, amount: int, forward: bool = True) -> list[int] | None:
-        """What each hop pays, or nothing if some hop does not take all it is offered."""
+    def outs(self, amount: int, forward: bool = True, *, lossy: bool = True) -> list[int] | None:
+        """What each hop pays; nothing if one pays nothing or, unless `lossy`, does not take all it is offered."""
         found = []
         for pool, zero_for_one in self.hops(forward):
-            paid = swap(pool, zero_for_one, amount)
+            paid = swap(pool, zero_for_one, amount, lossy)
             if not paid:
                 return None
             found.append(amount := paid)
@@ -165,8 +165,8 @@ def marginal_rate(pool: Pool | Pair, zero_for_one: bool) -> float:
     return kept * (price if zero_for_one else 1 / price)
 
 
-def swap(pool: Pool | Pair, zero_for_one: bool, amount: int) -> int:
-    """What an input buys, all of it; 0 if that can't be."""
+def swap(pool: Pool | Pair, zero_for_one: bool, amount: int, lossy: bool) -> int:
+    """What an input buys, all of it or, if `lossy`, as much of it as is taken; 0 if that can't be."""
     try:
         if isinstance(pool, Pair):
             into, out = pool.reserves if zero_for_one else pool.reserves[::-1]
@@ -174,7 +174,7 @@ def swap(pool: Pool | Pair, zero_for_one: bool, amount: int) -> int:
         done = pool.swap(zero_for_one, amount, MIN_RATIO + 1 if zero_for_one else MAX_RATIO - 1)
     except Revert:
         return 0
-    return 0 if done.remaining else -(done.amount1 if zero_for_one else done.amount0)
+    return 0 if done.remaining and not lossy else -(done.amount1 if zero_for_one else done.amount0)
 
 
 class CycleBook(Book):
