@@ -87,7 +87,7 @@ def judge_batches(state: Any, out: Any, screens: Any, solves: Any) -> bool:
         solves -= 1
         at = dequeue(state)
         falling, rising = marginal_products(state, read(state.paths, at))
-        judge(state, out, at, falling, rising)
+        judge(state, out, np.int64(at), falling, rising)
     return False
 
 

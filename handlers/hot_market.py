@@ -33,16 +33,16 @@ def _publish(state: Any, pool: Any, price: Any, sequence: Any, time_ns: Any) -> 
 
 
 @jit
-def publish_v2(state: Any, pool: Any, event: Any) -> None:
-    """Rewrite the hot row of a V2 pool after `event`."""
+def publish_v2(state: Any, pool: Any, sequence: Any, time_ns: Any) -> None:
+    """Rewrite the hot row of a V2 pool after an event."""
     p = read(state.pools, pool)
     price = float_price_v2(p["reserve0"][0], p["reserve0"][1], p["reserve1"][0], p["reserve1"][1])
-    _publish(state, pool, price, event["sequence"], event["event_time_ns"])
+    _publish(state, pool, price, sequence, time_ns)
 
 
 @jit
-def publish_v3(state: Any, pool: Any, event: Any) -> None:
-    """Rewrite the hot row of a V3 pool after `event`."""
+def publish_v3(state: Any, pool: Any, sequence: Any, time_ns: Any) -> None:
+    """Rewrite the hot row of a V3 pool after an event."""
     p = read(state.pools, pool)
     price = float_price_v3(p["sqrt_price_x96"][0], p["sqrt_price_x96"][1], p["sqrt_price_x96"][2])
-    _publish(state, pool, price, event["sequence"], event["event_time_ns"])
+    _publish(state, pool, price, sequence, time_ns)

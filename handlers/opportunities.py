@@ -89,13 +89,13 @@ _HOPS = np.uint32(MAX_HOPS)
 
 
 @jit
-def _mark_by(state: Any, event: Any) -> None:
-    """Mark the pool of a log, and note the transaction."""
-    if mark(state, event["pool"]):
-        change = row(state.last_changes, event["pool"])
+def _mark_by(state: Any, pool: Any, transaction: Any, tx_hash: Any) -> None:
+    """Mark the pool of a log, and note the transaction. Fields and no event: one function for all messages."""
+    if mark(state, pool):
+        change = row(state.last_changes, pool)
         change["block_number"] = read(state.chain, 0)["block_number"]
-        change["transaction_index"] = event["transaction_index"]
-        assign(change["tx_hash"], event["tx_hash"])
+        change["transaction_index"] = transaction
+        assign(change["tx_hash"], tx_hash)
 
 
 @jit
@@ -170,7 +170,7 @@ def _judge_each(state: Any, out: Any) -> bool:
         cursor["hop"] = _following(path, at % _HOPS)
         if path["boundary"] != cursor["boundary"] + np.uint64(1):
             path["boundary"] = cursor["boundary"] + np.uint64(1)
-            if visit(state, out, at // _HOPS):
+            if visit(state, out, np.int64(at // _HOPS)):
                 solves -= 1
     return False
 
@@ -218,7 +218,7 @@ def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
 @handler(UniswapV2Sync, tables=_MARK_AHEAD, ahead=CHANGE)
 def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
     """New reserves may open or close something."""
-    _mark_by(state, event)
+    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(UniswapV3State, tables=_MARK)
@@ -230,25 +230,25 @@ def mark_v3_state(state: Any, event: Any, out: Any) -> Any:
 @handler(UniswapV3Initialize, tables=_MARK)
 def mark_v3_initialize(state: Any, event: Any, out: Any) -> Any:
     """A first price, still without liquidity."""
-    _mark_by(state, event)
+    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(UniswapV3Swap, tables=_MARK_AHEAD, ahead=CHANGE)
 def mark_v3_swap(state: Any, event: Any, out: Any) -> Any:
     """A new price may open or close something."""
-    _mark_by(state, event)
+    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(UniswapV3Mint, tables=_MARK)
 def mark_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """More liquidity, here or beyond, pays for a larger input."""
-    _mark_by(state, event)
+    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(UniswapV3Burn, tables=_MARK)
 def mark_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Less liquidity may close what was open, or make it smaller."""
-    _mark_by(state, event)
+    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(PoolIncomplete, tables=_MARK)
@@ -334,7 +334,7 @@ BOUNDARIES = {"block": BOUNDARY_BLOCK, "transaction": BOUNDARY_TRANSACTION, "log
 
 def mark_log(state: Any, event: Any, out: Any) -> Any:
     """A log of a user's venue may open or close something."""
-    _mark_by(state, event)
+    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 def mark_given(state: Any, event: Any, out: Any) -> Any:

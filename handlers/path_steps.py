@@ -60,7 +60,7 @@ def left_for_last_step(state: Any, pool: Any, zero_for_one: Any, amount: Any) ->
     p = read(state.pools, pool)
     limit = LOWEST_LIMIT if zero_for_one else HIGHEST_LIMIT
     spacing = max(np.int64(p["tick_spacing"]), np.int64(1))
-    terms = Terms(pool, zero_for_one, not is_zero(amount), limit, np.int64(p["fee"]), spacing)
+    terms = Terms(np.int64(pool), zero_for_one, not is_zero(amount), limit, np.int64(p["fee"]), spacing)
     none, left = np.int64(0), amount
     price, tick, liquidity = load(p["sqrt_price_x96"]), np.int64(p["tick"]), load(p["liquidity"])
     progress = Progress(amount, u256(0), price, tick, liquidity, u256(0), none, none)

@@ -44,9 +44,9 @@ def _directory(state: Any, event: Any) -> None:
 
 
 @jit
-def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) -> None:
-    """Fill what does not depend on amounts."""
-    directory = read(state.pool_directory, event["pool"])
+def _name(state: Any, pool: Any, swap: Any, zero_for_one: Any) -> None:
+    """Fill in where a swap was made, and of which tokens."""
+    directory = read(state.pool_directory, pool)
     swap["protocol_id"] = directory["kind"]
     assign(swap["pool_address"], directory["address"])
     if zero_for_one:
@@ -56,10 +56,16 @@ def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) 
         assign(swap["token0"], directory["token1_address"])
         assign(swap["token1"], directory["token0_address"])
     swap["block_number"] = read(state.chain, 0)["block_number"]
+    row(state.swap_counters, 0)["emitted"] += np.uint64(1)
+
+
+@jit
+def _describe(state: Any, event: Any, swap: Any, zero_for_one: Any, flags: Any) -> None:
+    """Fill what does not depend on amounts."""
+    _name(state, event["pool"], swap, zero_for_one)
     assign(swap["tx_hash"], event["tx_hash"])
     swap["timestamp"] = np.uint64(event["event_time_ns"])
     swap["flags"] = np.uint16(flags | FLAG_GAS_PRICE_UNKNOWN | (event["flags"] & FLAG_TIME_UNKNOWN))
-    row(state.swap_counters, 0)["emitted"] += np.uint64(1)
 
 
 @handler(UniswapV2Swap, tables=[swap_counters], max_outputs=1, ahead=[_directory])

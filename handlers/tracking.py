@@ -214,7 +214,7 @@ def _set_reserves(state: Any, event: Any) -> None:
     store(p["reserve1"], load(event["reserve1"]))
     p["flags"] |= np.uint32(RESERVES_KNOWN)
     p["epoch"] = _epoch(state)
-    publish_v2(state, event["pool"], event)
+    publish_v2(state, event["pool"], event["sequence"], event["event_time_ns"])
 
 
 @handler(UniswapV2Swap, tables=[pools, market, *_AUDIT_TABLES])
@@ -284,7 +284,7 @@ def _set_price(state: Any, event: Any) -> None:
     p = row(state.pools, event["pool"])
     store(p["sqrt_price_x96"], load(event["sqrt_price_x96"]))
     p["tick"] = event["tick"]
-    publish_v3(state, event["pool"], event)
+    publish_v3(state, event["pool"], event["sequence"], event["event_time_ns"])
 
 
 @handler(UniswapV3SetFeeProtocol, tables=[pools])

@@ -90,7 +90,7 @@ def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256,
     ------
     UniswapV3Pool.swap without transfers: bit for bit, including steps that end at words.
     """
-    status, terms, p = _begin(state, pool, zero_for_one, exact_in, amount, limit)
+    status, terms, p = _begin(state, np.int64(pool), zero_for_one, exact_in, amount, limit)
     for _ in range(MAX_STEPS):
         if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
             break
@@ -101,7 +101,7 @@ def quote(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256,
 @jit
 def rehearse(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> Outcome:
     """`quote`, with its steps noted for `settle`. Mutates `step_notes`."""
-    status, terms, p = _begin(state, pool, zero_for_one, exact_in, amount, limit)
+    status, terms, p = _begin(state, np.int64(pool), zero_for_one, exact_in, amount, limit)
     for _ in range(MAX_STEPS):
         if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
             break
@@ -179,7 +179,7 @@ def settle(
 @jit
 def _walk_again(state: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: U256, limit: U256) -> None:
     """Accrue the fee of each step of a swap, and flip what is outside of each tick that it crosses."""
-    status, terms, p = _begin(state, pool, zero_for_one, exact_in, amount, limit)
+    status, terms, p = _begin(state, np.int64(pool), zero_for_one, exact_in, amount, limit)
     for _ in range(MAX_STEPS):
         if status != OK or is_zero(p.remaining) or p.sqrt_price == limit:
             break
