@@ -34,7 +34,7 @@ test: $(READY) ## run the tests, compiled
 	$(call lane,jit) $(BIN)/pytest
 
 fuzz: $(READY) ## any bytes in any file of a journal, many times over; FUZZ=50000 for longer
-	DISRUPTOR_FUZZ=$(or $(FUZZ),5000) $(call lane,jit) $(BIN)/pytest tests/journal/test_fuzz.py
+	DISRUPTOR_FUZZ=$(or $(FUZZ),5000) $(call lane,jit) $(BIN)/pytest tests/journal/test_fuzz*.py
 
 check: lint types layers test bounds nojit doctest ## everything that CI runs; -j2 runs lanes side by side
 

@@ -31,6 +31,15 @@ def type_ids(slots: Bytes) -> NDArray[np.uint16]:
     return found
 
 
+def column_name(field: str) -> str:
+    """The name under which a row has a message's field.
+
+    >>> column_name("price"), column_name("flags")
+    ('price', 'payload_flags')
+    """
+    return f"payload_{field}" if field in _TAKEN else field
+
+
 def rows(slots: Bytes, first_sequence: int, schema: Schema, chosen: Chosen | None = None) -> list[Row]:
     """Decode slots, in their order.
 
@@ -88,7 +97,7 @@ def _fill(made: list[Row], where: list[int], slots: Bytes, message: StoredMessag
             made[index]["payload"] = "0x" + slot[HEADER_SIZE:].tobytes().hex()
         return
     for field in message.fields:
-        name = f"payload_{field.name}" if field.name in _TAKEN else field.name
+        name = column_name(field.name)
         for index, value in zip(where, field.values(slots), strict=True):
             made[index][name] = value
 

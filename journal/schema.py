@@ -45,6 +45,21 @@ class StoredField:
     start: int
     size: int
 
+    @property
+    def base(self) -> str | None:
+        """The numpy type of a number of up to 64 bits; None for bytes and wider integers."""
+        return _SCALARS.get(self.type)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether this is an integer of more than 64 bits."""
+        return self.type in _WIDE
+
+    @property
+    def signed(self) -> bool:
+        """Whether a wide integer is in two's complement."""
+        return self.is_wide and _WIDE[self.type][1]
+
     def values(self, slots: Bytes) -> list[Any]:
         """The field of each slot: integers and floats as they are, wider integers in decimal, bytes in hex.
 

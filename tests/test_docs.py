@@ -34,7 +34,8 @@ PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob
 FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "config", "bench")
 COMMANDS = (
     *("import", "replay", "scan", "quote", "warmup", "config show"),
-    *(f"journal {name}" for name in ("verify", "describe", "stats", "dump", "prove", "check")),
+    *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
+    *(f"journal {name}" for name in ("prove", "check", "to-parquet", "from-parquet")),
 )
 #: Options of every command, described once for all.
 SHARED = {"--help", "--debug"}

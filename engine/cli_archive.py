@@ -1,0 +1,71 @@
+"""`disruptor journal to-parquet | from-parquet`: a journal as columns, and back to the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from disruptor.engine import cli_options as options
+
+if TYPE_CHECKING:
+    from disruptor.journal.parquet_export import Progress
+
+
+def to_parquet(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="The journal, finished and whole.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="The directory to write: new or empty.")],
+    kind: Annotated[
+        str, typer.Option("--format", metavar="F", help="parquet, or arrow (IPC files).")
+    ] = "parquet",
+    from_sequence: Annotated[
+        int | None, typer.Option("--from-seq", metavar="S", min=0, help="First sequence.")
+    ] = None,
+    to_sequence: Annotated[
+        int | None, typer.Option("--to-seq", metavar="S", min=0, help="Last sequence.")
+    ] = None,
+    types: Annotated[
+        str | None, typer.Option("--types", metavar="T,...", help="Message types; default all.")
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write a journal as columns, a file for each message type. A range or types make an export: no way back."""
+    from disruptor.engine.cli_journal import show
+    from disruptor.journal.parquet_export import Selection, to_columns
+
+    names = tuple(filter(None, (types or "").split(",")))
+    selection = Selection(from_sequence=from_sequence, to_sequence=to_sequence, types=names)
+    with _progress("to-parquet") as progress:
+        answer = to_columns(directory, out, selection, kind=kind, progress=progress)
+    show(answer, as_json=as_json)
+
+
+def from_parquet(
+    archive: Annotated[str, typer.Argument(metavar="OUT", help="What to-parquet wrote, of a whole journal.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="The journal to make: new or empty.")],
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Make the journal again that an archive was made of, byte for byte, or none. Exit code 1 if it was changed."""
+    from disruptor.engine.cli_journal import show
+    from disruptor.journal.parquet_import import from_columns
+
+    with _progress("from-parquet") as progress:
+        answer = from_columns(archive, directory, progress=progress)
+    show(answer, as_json=as_json)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Progress | None]:
+    """Slots done, where somebody sees it."""
+    from disruptor.engine.progress import progress_on_stderr
+    from disruptor.replay.request import ProgressUpdate
+
+    with progress_on_stderr(title) as report:
+        if report is None:
+            yield None
+        else:
+            yield lambda done, total: report(ProgressUpdate(done, total, "slots", 0))
