@@ -1,9 +1,9 @@
-"""`disruptor journal to-parquet | from-parquet`: a journal as columns, and back to the same bytes."""
+"""`disruptor journal to-parquet | from-parquet | follow`: a journal as columns and back; rows as they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +12,9 @@ from disruptor.engine import cli_options as options
 
 if TYPE_CHECKING:
     from disruptor.journal.parquet_export import Progress
+
+#: Exit code where something was found damaged.
+NOT_CLEAN = 1
 
 
 def to_parquet(
@@ -56,6 +59,39 @@ def from_parquet(
     with _progress("from-parquet") as progress:
         answer = from_columns(archive, directory, progress=progress)
     show(answer, as_json=as_json)
+
+
+def follow(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="The journal, in any state.")],
+    from_sequence: Annotated[
+        int | None, typer.Option("--from-seq", metavar="S", min=0, help="First sequence; default by --last.")
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--last", metavar="N", min=0, help="Begin N slots before the present end.")
+    ] = 10,
+    types: Annotated[
+        str | None, typer.Option("--types", metavar="T,...", help="Message types; default all.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a slot, one a line.")
+    ] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Print slots as they are written, until the journal is complete or Ctrl-C. Exit code 1 if something is damaged."""
+    from disruptor.journal.follow import Follower
+    from disruptor.journal.problem import Problem
+    from disruptor.journal.rows import line, text
+
+    names = tuple(filter(None, (types or "").split(",")))
+    follower = Follower(directory, from_sequence=from_sequence, last=last, types=names)
+    with suppress(KeyboardInterrupt):  # the ordinary end of it
+        for row in follower.rows():
+            if isinstance(row, Problem):
+                typer.echo(line({"problem": row.to_json()}) if as_json else f"damaged: {row}")
+            else:
+                typer.echo(line(row) if as_json else text(row))
+    if follower.problems:
+        raise typer.Exit(NOT_CLEAN)
 
 
 @contextmanager

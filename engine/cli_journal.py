@@ -17,6 +17,7 @@ journal.command()(cli_inspect.stats)
 journal.command()(cli_inspect.dump)
 journal.command()(cli_prove.prove)
 journal.command()(cli_prove.check)
+journal.command()(cli_archive.follow)
 journal.command()(cli_archive.to_parquet)
 journal.command()(cli_archive.from_parquet)
 

@@ -35,7 +35,7 @@ FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "con
 COMMANDS = (
     *("import", "replay", "scan", "quote", "warmup", "config show"),
     *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
-    *(f"journal {name}" for name in ("prove", "check", "to-parquet", "from-parquet")),
+    *(f"journal {name}" for name in ("prove", "check", "follow", "to-parquet", "from-parquet")),
 )
 #: Options of every command, described once for all.
 SHARED = {"--help", "--debug"}
