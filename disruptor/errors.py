@@ -77,5 +77,17 @@ class UnfinishedJournalError(JournalError):
     """A journal whose import did not finish."""
 
 
+class SnapshotError(DisruptorError):
+    """A snapshot that does not fit what it is to be loaded into; the message names table and field."""
+
+    exit_code = 2
+
+
+class CorruptSnapshotError(SnapshotError):
+    """A snapshot whose bytes contradict their checksums."""
+
+    exit_code = 1
+
+
 class DivergenceError(DisruptorError):
     """Two runs that must agree did not."""

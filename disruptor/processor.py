@@ -103,6 +103,14 @@ class Processor:
         return int(self._control[0]["next"])
 
     @property
+    def between_events(self) -> bool:
+        """Whether no event is half done: true but for a failure, or a stop that came between slices of an event.
+
+        Only then is the state all there is, so only then may an image be taken of it.
+        """
+        return self._failure is None and int(self._control[0]["stage"]) < 0
+
+    @property
     def key(self) -> str:
         """Cache key of the compiled loop."""
         return self._loop.key
@@ -122,7 +130,7 @@ class Processor:
         self._enter(self._types.views(empty), self.next_sequence)
 
     def start_at(self, sequence: int) -> None:
-        """Expect `sequence` next: for a processor that has processed nothing yet."""
+        """Expect `sequence` next: for a processor that has processed nothing yet, its state fresh or restored."""
         assert not self._counts.any(), "start_at: this processor has already processed events"
         self._control[0]["next"] = sequence
 
