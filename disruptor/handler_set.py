@@ -13,6 +13,7 @@ from typing import Any
 from disruptor import identity
 from disruptor.errors import DefinitionError
 from disruptor.handler import Handler
+from disruptor.identity_parts import name_parts
 from disruptor.message import MessageType, check_distinct
 from disruptor.references import StateLayout
 from disruptor.table import Table
@@ -116,11 +117,20 @@ class HandlerSet:
 
     def semantic_identity(self, extra: Iterable[str] = ()) -> str:
         """Hash of what these handlers compute: syntax of all code reached, messages, tables, declarations, `extra`."""
-        closure = identity.close(self.roots)
-        parts = [m.schema_hash.to_bytes(8, "little").hex() for m in [*self.inputs, *self.outputs]]
-        parts += [t.schema() for t in self.tables]
-        parts += [f"{h.name}:{h.message.name}:{h.max_outputs}:{h.slices}" for h in self.handlers]
-        return identity.semantic_identity(closure, [*parts, *extra])
+        declared = [text for _, text in self._declared()]
+        return identity.semantic_identity(identity.close(self.roots), [*declared, *extra])
+
+    def identity_parts(self) -> dict[str, str]:
+        """The same by name, so that what is another can be named: see `disruptor.identity_parts`."""
+        return name_parts(identity.close(self.roots), self._declared())
+
+    def _declared(self) -> list[tuple[str, str]]:
+        """Messages, tables and handlers in order: (name, what is declared)."""
+        messages = [*self.inputs, *self.outputs]
+        found = [(f"message {m.name}", m.schema_hash.to_bytes(8, "little").hex()) for m in messages]
+        found += [(f"table {t.name}", t.schema()) for t in self.tables]
+        declared = ((h, f"{h.name}:{h.message.name}:{h.max_outputs}:{h.slices}") for h in self.handlers)
+        return found + [(f"handler {h.name}", text) for h, text in declared]
 
 
 def _emitted(h: Handler, reached: Iterable[MessageType]) -> list[MessageType]:

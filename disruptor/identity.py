@@ -246,16 +246,21 @@ def _source_text(function: types.FunctionType) -> str | None:
     return "\n".join(f.text for f in found if f.name == code.co_name) or None
 
 
+def semantic_items(closure: Closure) -> Iterator[tuple[str, str, str]]:
+    """All that is semantic of a closure: (`function` or `constant`, portable name, text), in no particular order."""
+    for name, function in closure.functions.items():
+        yield "function", _portable(name), _source_text(function) or _code_text(function.__code__)
+    for name, text in closure.constants.items():
+        yield "constant", _portable(name), text
+
+
 def semantic_identity(closure: Closure, extra: Iterable[str] = ()) -> str:
     """Hex SHA-256 over the syntax of all functions reached, the constants, and `extra` (schemas, settings)."""
     digest = hashlib.sha256(b"disruptor semantic identity 2")
-    functions = (
-        f"\0F{_portable(name)}\0{_source_text(f) or _code_text(f.__code__)}"
-        for name, f in closure.functions.items()
-    )
-    constants = (f"\0C{_portable(name)}\0{text}" for name, text in closure.constants.items())
-    # Sorted as text: a user's file stands under a name that its folder decides.
-    for item in (*sorted(functions), *sorted(constants)):
+    marks = {"constant": "C", "function": "F"}
+    items = ((marks[kind], f"\0{marks[kind]}{name}\0{text}") for kind, name, text in semantic_items(closure))
+    # Sorted as text, functions first: a user's file stands under a name that its folder decides.
+    for _, item in sorted(items, key=lambda found: (found[0] == "C", found[1])):
         digest.update(item.encode())
     for item in extra:
         digest.update(f"\0X{item}".encode())

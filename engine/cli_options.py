@@ -8,6 +8,8 @@ import typer
 
 #: Key of `Context.meta` under which `--debug` is kept, wherever on the line it stood.
 DEBUG = "disruptor.debug"
+#: More could not be a block's time.
+_SECONDS_DIGITS = 12
 
 
 def _remember_debug(context: typer.Context, value: bool) -> bool:
@@ -51,6 +53,28 @@ FromSequence = Annotated[
 ToSequence = Annotated[
     int | None, typer.Option("--to-seq", metavar="S", min=0, help="Last sequence to apply.")
 ]
+FromTime = Annotated[
+    str | None,
+    typer.Option("--from-time", metavar="TIME", help="First block time to report: ISO 8601 or seconds."),
+]
+ToTime = Annotated[
+    str | None,
+    typer.Option("--to-time", metavar="TIME", help="Last block time to apply: ISO 8601 or seconds."),
+]
+Record = Annotated[
+    str | None,
+    typer.Option("--record", metavar="FILE", help="Write what was run and what came out, for --check."),
+]
+Check = Annotated[
+    str | None,
+    typer.Option(
+        "--check", metavar="FILE", help="Hold the run against this record: exit code 1 if it differs."
+    ),
+]
+AllowCodeChange = Annotated[
+    bool,
+    typer.Option("--allow-code-change", help="Run although code or settings are not those recorded."),
+]
 WriteJournal = Annotated[
     str | None, typer.Option("--write-journal", metavar="DIR", help="Also write the event journal here.")
 ]
@@ -86,6 +110,33 @@ def settings_of(profile: str | None, default: str, sets: list[str] | None) -> An
     from disruptor.config.loader import load_settings
 
     return load_settings(profile or default, sets or ())[0]
+
+
+def block_time(option: str, text: str | None) -> int | None:
+    """Unix seconds of a time given as such or in ISO 8601; without an offset it is UTC. Fractions are cut off.
+
+    Raises
+    ------
+    InputError : neither, or before 1970.
+    """
+    from datetime import UTC, datetime
+
+    from disruptor.errors import InputError
+
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= _SECONDS_DIGITS:
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        seconds = -1
+    if seconds < 0 or text.isdigit():
+        raise InputError(
+            f"{option} {text}: expected Unix seconds, or a time such as 2024-01-31T12:00:00Z, not before 1970"
+        )
+    return seconds
 
 
 def print_json(value: dict[str, Any]) -> None:

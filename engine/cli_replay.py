@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from disruptor.engine.opportunities import BestOpportunities, Ranking
     from disruptor.replay.request import OutputSink, ReplayRequest
 
+#: Exit code where a run is not what was recorded.
+DIFFERENT = 1
 #: What the table of a scan is made of.
 SCANNED = ("ArbitrageOpportunity", "OpportunityClosed")
 
@@ -62,6 +64,11 @@ def replay(
     to_block: options.ToBlock = None,
     from_seq: options.FromSequence = None,
     to_seq: options.ToSequence = None,
+    from_time: options.FromTime = None,
+    to_time: options.ToTime = None,
+    record: options.Record = None,
+    check: options.Check = None,
+    allow_code_change: options.AllowCodeChange = False,
     write_journal: options.WriteJournal = None,
     sort: options.Sort = False,
     strict: options.Strict = False,
@@ -91,6 +98,11 @@ def replay(
         to_block=to_block,
         from_seq=from_seq,
         to_seq=to_seq,
+        from_time=options.block_time("--from-time", from_time),
+        to_time=options.block_time("--to-time", to_time),
+        record=checked_file("--record", record),
+        check=check,
+        allow_code_change=allow_code_change,
         write_journal=write_journal,
         sort=sort,
         strict=strict,
@@ -103,6 +115,8 @@ def replay(
         options.print_json(answer)
     else:
         typer.echo("\n".join(summary_lines(answer)))
+    if (answer.get("checked") or {}).get("differences"):
+        raise typer.Exit(DIFFERENT)
 
 
 def scan(
@@ -267,7 +281,26 @@ def summary_lines(answer: dict[str, Any]) -> list[str]:
         f"output digest  {answer['output_digest']}",
         f"code identity  {answer['code_identity']}; pages {page_text(answer['pages'])}",
         *warning_lines(answer),
+        *identity_lines(answer),
     ]
+
+
+def identity_lines(answer: dict[str, Any]) -> list[str]:
+    """What is another than recorded, and whether the results are."""
+    found = answer.get("identity") or {}
+    lines = [f"code change allowed: {line}" for line in found.get("changed", ())]
+    for name, (before, now) in found.get("environment", {}).items():
+        if name == "cpu_features":
+            before, now = (f"{len((text or '').split())} features" for text in (before, now))
+        lines.append(f"environment: {name}: {before} when recorded, {now} now")
+    for name, (before, now) in found.get("import_settings", {}).items():
+        lines.append(f"setting {name}: {before} at import, which counts, not {now}")
+    checked = answer.get("checked") or {}
+    for name, (before, now) in checked.get("differences", {}).items():
+        lines.append(f"DIFFERS: {name}: {before} when recorded, {now} now")
+    if checked and not checked["differences"]:
+        lines.append(f"as recorded: {', '.join(checked['against'])}")
+    return lines
 
 
 def warning_lines(answer: dict[str, Any]) -> list[str]:

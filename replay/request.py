@@ -59,13 +59,22 @@ class ReplayRequest(RunRequest):
 
     Attributes
     ----------
+    from_time, to_time : block times in Unix seconds
     types : names of the message types to write to the sink; None writes all
+    record : file to write what was run and what came out to (`disruptor.replay.record`)
+    check : such a file, to hold this run against
+    allow_code_change : run although code or settings are another than those of a record
     """
 
     from_block: int | None = None
     to_block: int | None = None
     from_seq: int | None = None
     to_seq: int | None = None
+    from_time: int | None = None
+    to_time: int | None = None
+    record: str | None = None
+    check: str | None = None
+    allow_code_change: bool = False
     write_journal: str | None = None
     state_out: str | None = None
     opportunities_out: str | None = None
@@ -76,11 +85,17 @@ class ReplayRequest(RunRequest):
         for name, low, high in (
             ("block", self.from_block, self.to_block),
             ("seq", self.from_seq, self.to_seq),
+            ("time", self.from_time, self.to_time),
         ):
             if low is not None and high is not None and low > high:
                 raise InputError(
                     f"--from-{name} {low} is above --to-{name} {high}: swap them or leave one out"
                 )
+
+    def bounds(self) -> dict[str, int | None]:
+        """The bounds by name, None where there is none."""
+        names = ("from_block", "to_block", "from_seq", "to_seq", "from_time", "to_time")
+        return {name: getattr(self, name) for name in names}
 
 
 class ProgressUpdate(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from disruptor import compile_cache
@@ -12,10 +12,12 @@ from disruptor.errors import InputError
 from disruptor.handlers.venues import Venue
 from disruptor.journal.writer import JournalWriter
 from disruptor.replay.bounds import Bounds
+from disruptor.replay.held import HeldAgainst
 from disruptor.replay.importer import journal_facts
 from disruptor.replay.opportunities_out import write_opportunities
 from disruptor.replay.outputs import Collector, last_block
-from disruptor.replay.program import INPUTS, code_identity
+from disruptor.replay.program import INPUTS
+from disruptor.replay.record import make_record, write_record
 from disruptor.replay.request import OutputSink, Progress, ReplayRequest, choose_types
 from disruptor.replay.session import Session, handlers_of, run_session
 from disruptor.replay.slots import Run
@@ -47,6 +49,8 @@ class ReplayResult:
     paths: int
     paths_screened: int
     paths_solved: int
+    identity: dict[str, Any]
+    checked: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -73,6 +77,8 @@ class ReplayResult:
             "paths": self.paths,
             "paths_screened": self.paths_screened,
             "paths_solved": self.paths_solved,
+            "identity": self.identity,
+            "checked": self.checked,
         }
 
 
@@ -93,28 +99,37 @@ def run(
     """
     began = time.perf_counter()
     handlers = handlers_of(request)
+    held = HeldAgainst(request, handlers)
 
     def attempt(session: Session) -> _Replay:
         types = choose_types(request.types, handlers.outputs)
         if sink is not None:
             sink.open(types, session.pool_address)
         collector = Collector(handlers.outputs, sink, types, session.processor.state)
-        replay = _Replay(request, session, collector, venues_in(handlers))
+        replay = _Replay(request, session, collector, venues_in(handlers), held)
         replay.run()
         return replay
 
-    replay = run_session(request, handlers, attempt, progress)
-    return replay.result(code_identity(handlers, request.settings.semantic()), began)
+    result = run_session(request, handlers, attempt, progress).result(began)
+    if request.record is not None:
+        record = make_record(result.to_json(), held.identity, request.bounds(), held.running_hash)
+        write_record(record, request.record)
+    return result
 
 
 class _Replay:
     """One pass over the events, and what is said about it."""
 
     def __init__(
-        self, request: ReplayRequest, session: Session, collector: Collector, venues: tuple[Venue, ...]
+        self,
+        request: ReplayRequest,
+        session: Session,
+        collector: Collector,
+        venues: tuple[Venue, ...],
+        held: HeldAgainst,
     ) -> None:
         self._request, self._session, self._collector = request, session, collector
-        self._venues = venues
+        self._venues, self._held = venues, held
         self._events, self._processor = session.events, session.processor
         self._bounds = Bounds(request)
         self._muted: dict[str, int] = {}
@@ -134,13 +149,7 @@ class _Replay:
             )
             with self._writer:
                 self._run_all()
-                self._writer.finish(
-                    {
-                        **self._events.counts,
-                        "warnings": self._events.warnings,
-                        "chain_id": self._events.chain_id,
-                    }
-                )
+                self._writer.finish(self._summary(began))
         else:
             self._run_all()
         if self._request.state_out is not None:
@@ -149,6 +158,18 @@ class _Replay:
             write_opportunities(self._processor.state, self._request.opportunities_out)
         ended = time.perf_counter()
         self._seconds = ended - began - compile_cache.compile_wall(began, ended)
+
+    def _summary(self, began: float) -> dict[str, Any]:
+        """What the journal written beside this run says of it: counts, and the record that a replay is held against."""
+        # An upper bound is where that journal ends.
+        bounds = {k: None if k.startswith("to_") else v for k, v in self._request.bounds().items()}
+        record = make_record(self.result(began).to_json(), self._held.identity, bounds, None)
+        return {
+            **self._events.counts,
+            "warnings": self._events.warnings,
+            "chain_id": self._events.chain_id,
+            "recorded": record.to_json(),
+        }
 
     def _check_rewrite(self) -> None:
         """Refuse to write a journal of messages that nobody here has declared: it could not say what they are."""
@@ -181,28 +202,26 @@ class _Replay:
         if self._writer is not None:
             self._writer.append(part.slots, part.first)
 
-    def result(self, identity: str, began: float) -> ReplayResult:
+    def result(self, began: float) -> ReplayResult:
         """Everything that is said about the run, which began at `began` on the clock of `time.perf_counter`."""
-        state_digest = self._processor.state.digest()
         processor, collector = self._processor, self._collector
         counts = processor.counts()
         own = [message for venue in self._venues for message in venue.messages]
         counted = [message.name for message in (*INPUTS, *own) if message.counted]
+        events = sum(counts[name] - self._muted.get(name, 0) for name in counted)
         audit, search = self._counters("audit_counters"), self._counters("path_cursor")
-        return ReplayResult(
+        result = ReplayResult(
             chain_id=self._events.chain_id,
-            events=sum(counts[name] - self._muted.get(name, 0) for name in counted)
-            if self._first >= 0
-            else 0,
+            events=events if self._first >= 0 else 0,
             outputs=collector.counts,
             opportunities=collector.opportunities,
             seconds=self._seconds,
             compile_seconds=compile_cache.compile_wall(began, time.perf_counter()),
             first_sequence=self._first,
             last_sequence=self._last,
-            state_digest=state_digest,
+            state_digest=processor.state.digest(),
             output_digest=collector.digest,
-            code_identity=identity,
+            code_identity=self._held.code_identity,
             pages=self._session.memory.report(),
             warnings=self._warnings(counts),
             slots=self._last - self._first + 1 if self._first >= 0 else 0,
@@ -212,7 +231,11 @@ class _Replay:
             paths=search.get("path_count", 0),
             paths_screened=search.get("screened", 0),
             paths_solved=search.get("solved", 0),
+            identity=self._held.identity_report(),
+            checked={},
         )
+        checked = self._held.verdict(result.to_json(), explicit=self._request.check is not None)
+        return replace(result, checked=checked)
 
     def _counters(self, table: str) -> dict[str, int]:
         """The fields of a one-row table; empty if the handlers do not have it."""
@@ -235,4 +258,6 @@ class _Replay:
         warnings |= {kind: count for kind, count in found.items() if count}
         if counts["unknown"]:
             warnings["unknown_types"] = counts["unknown"]
+        if self._held.import_settings:
+            warnings["import_settings_differ"] = len(self._held.import_settings)
         return warnings

@@ -32,3 +32,9 @@ def block_starts(run: Run) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]
     slots, size = run.slots.reshape(-1), run.slots.shape[1]
     starts = np.flatnonzero(slots.view(header_dtype(size))["type_id"] == BlockStart.type_id)
     return starts, slots.view(BlockStart.slot_dtype(size))["number"][starts].astype(np.int64)
+
+
+def block_times(run: Run, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Seconds of the blocks that begin at a run's slots `starts`; 0 where nobody told."""
+    slots, size = run.slots.reshape(-1), run.slots.shape[1]
+    return slots.view(BlockStart.slot_dtype(size))["timestamp"][starts].astype(np.int64)

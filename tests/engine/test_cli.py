@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from disruptor import __version__
 from disruptor.engine.cli import app
+from disruptor.engine.cli_options import block_time
 from disruptor.errors import CorruptFrameError, InputError
 from disruptor.handlers.messages import ArbitrageOpportunity, DeFiSwapEvent, OpportunityClosed
 from disruptor.replay.request import OutputContext, ProgressUpdate
@@ -118,7 +119,8 @@ def test_replay_hands_every_option_on(engine, invoke):
     words = (
         "replay a b --profile scan --set max_batch=7 --set chain_id=5 --handlers h.py --pools p --pools q "
         "--blocks x --from-block 1 --to-block 2 --from-seq 3 --to-seq 4 --write-journal j --sort --strict "
-        "--state-out s.jsonl --opportunities-out p.jsonl --out o.jsonl "
+        "--state-out s.jsonl --opportunities-out p.jsonl --out o.jsonl --record r.json --check c.json "
+        "--from-time 1970-01-01T00:01:00Z --to-time 61 --allow-code-change "
         "--types DeFiSwapEvent,ArbitrageOpportunity --json"
     )
     result = invoke(*words.split())
@@ -129,10 +131,53 @@ def test_replay_hands_every_option_on(engine, invoke):
     assert request.settings.normalised_swaps is False
     assert (request.handlers, request.pools, request.blocks) == (("h.py",), ("p", "q"), ("x",))
     assert (request.from_block, request.to_block, request.from_seq, request.to_seq) == (1, 2, 3, 4)
+    assert (request.from_time, request.to_time) == (60, 61)
+    assert (request.record, request.check, request.allow_code_change) == ("r.json", "c.json", True)
     assert (request.write_journal, request.state_out) == ("j", "s.jsonl")
     assert request.opportunities_out == "p.jsonl"
     assert request.sort and request.strict
     assert request.types == ("DeFiSwapEvent", "ArbitrageOpportunity")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("1700000000", 1_700_000_000),
+        ("2023-11-14T22:13:20Z", 1_700_000_000),
+        ("2023-11-14 22:13:20", 1_700_000_000),
+        ("2023-11-15T00:13:20.9+02:00", 1_700_000_000),
+        ("2023-11-14", 1_699_920_000),
+    ],
+)
+def test_times_are_seconds_or_iso_8601(text, seconds):
+    assert block_time("--to-time", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "now", "-5", "1969-12-31T00:00:00Z", "²", "1" * 13, "2024-13-01", "١٢"])
+def test_other_times_are_refused(invoke, engine, text):
+    assert "expected Unix seconds" in _one_error(invoke("replay", "a", f"--from-time={text}"))
+    assert engine.request is None
+
+
+def test_a_run_that_is_not_as_recorded_exits_with_1(engine, invoke, monkeypatch):
+    checked = {"against": ["--check c.json"], "differences": {"events": [1, 2]}}
+    monkeypatch.setitem(ANSWER, "checked", checked)
+    monkeypatch.setitem(
+        ANSWER, "identity", {"changed": ["table a is new"], "environment": {"cpu": ["a", None]}}
+    )
+    result = invoke("replay", "a", "--check", "c.json")
+    assert result.exit_code == 1
+    for part in (
+        "DIFFERS: events: 1 when recorded, 2 now",
+        "allowed: table a is new",
+        "cpu: a when recorded",
+    ):
+        assert part in result.stdout
+    assert invoke("replay", "a", "--check", "c.json", "--json").exit_code == 1
+    checked["differences"].clear()
+    result = invoke("replay", "a", "--check", "c.json")
+    assert result.exit_code == 0 and "as recorded: --check c.json" in result.stdout
 
 
 def test_replay_defaults(engine, invoke):

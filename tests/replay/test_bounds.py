@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from disruptor.config.schema import Settings
+from disruptor.errors import InputError
 from disruptor.handlers.messages import BlockStart, UniswapV2Sync
 from disruptor.replay.bounds import Bounds
 from disruptor.replay.events import Run
 from disruptor.replay.request import ReplayRequest
 from tests.harness import EXAMPLE, Outcome, replay
 from tests.model import created, place, read_lines
+
+#: Block 8 is without a time: it goes with the one before.
+TIMES = {8: 0}
 
 
 def slots(numbers: list[int], first: int = 0) -> Run:
@@ -24,7 +28,7 @@ def slots(numbers: list[int], first: int = 0) -> Run:
             record = found[3 * k + j].view(message.slot_dtype())[0]
             record["sequence"], record["type_id"] = first + 3 * k + j, message.type_id
             if j == 0:
-                record["number"] = number
+                record["number"], record["timestamp"] = number, TIMES.get(number, 100 * number)
     return Run(found, first)
 
 
@@ -74,6 +78,17 @@ def cut(numbers: list[int], pieces: int, **bounds: int) -> tuple[list[int], list
         ({"to_block": 6, "to_seq": 3}, 0, 4),
         ({"to_block": 5, "to_seq": 7}, 0, 3),
         ({"from_block": 8, "to_seq": 3}, 4, 4),
+        ({"from_time": 0}, 0, 12),
+        ({"from_time": 500}, 0, 12),
+        ({"from_time": 501}, 3, 12),
+        ({"from_time": 601}, 9, 12),
+        ({"to_time": 599}, 0, 3),
+        ({"to_time": 600}, 0, 9),
+        ({"to_time": 899}, 0, 9),
+        ({"from_time": 501, "to_time": 700}, 3, 9),
+        ({"from_time": 501, "from_block": 8}, 9, 12),
+        ({"to_time": 600, "to_block": 7}, 0, 6),
+        ({"from_time": 901}, 12, 12),
     ],
 )
 def test_cuts_are_where_the_bounds_say_however_the_stream_is_split(bounds, low, high, pieces):
@@ -81,6 +96,11 @@ def test_cuts_are_where_the_bounds_say_however_the_stream_is_split(bounds, low, 
     assert counted == list(range(low, high))
     assert muted == list(range(0, min(low, high)))
     assert ended or max([-1, *muted, *counted]) == 11
+
+
+def test_bounds_in_time_of_a_stream_without_times_are_refused() -> None:
+    with pytest.raises(InputError, match=r"does not say when block 8 was.*--blocks"):
+        cut([8, 9], 1, to_time=5)
 
 
 LAST = 90
