@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from disruptor import __version__
-from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay
+from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay, cli_state
 from disruptor.engine.cli_errors import Commands
 from disruptor.engine.cli_options import Debug
 
@@ -25,6 +25,7 @@ app.command("import")(cli_journal.import_logs)
 app.command("replay")(cli_replay.replay)
 app.command("scan")(cli_replay.scan)
 app.command("quote")(cli_quote.quote)
+app.command("state")(cli_state.state)
 app.command("warmup")(cli_config.warmup)
 app.add_typer(cli_config.config, name="config")
 app.add_typer(cli_journal.journal, name="journal")
