@@ -54,6 +54,7 @@ from disruptor.handlers.path_costs import note_native
 from disruptor.handlers.path_curve import refresh_rates
 from disruptor.handlers.path_graph import can_take_part, find_paths, link_pair, mark
 from disruptor.handlers.path_legs import LEG_TABLES, enter_legs, junctions, path_legs
+from disruptor.handlers.path_standing import note_move, note_range
 from disruptor.handlers.path_tables import (
     MAX_HOPS,
     base_tokens,
@@ -69,10 +70,12 @@ from disruptor.handlers.path_tables import (
     path_settings,
     path_state,
     paths,
+    pool_moves,
     rates,
 )
 from disruptor.handlers.path_visit import barred_count, visit
 from disruptor.handlers.venues import Venue
+from disruptor.handlers.wide import load
 from disruptor.jit import jit
 from disruptor.status import AGAIN, OK
 
@@ -82,7 +85,7 @@ MAX_SOLVES = 8
 #: Outputs of one path looked at: closed, opened, its path.
 _OUTPUTS_EACH = 3
 
-_MARK = [path_heads, path_cursor, last_changes]
+_MARK = [path_heads, path_cursor, last_changes, pool_moves]
 _MARK_AHEAD = [*_MARK, rates, path_legs, junctions]
 _ONE = np.uint32(1)
 _HOPS = np.uint32(MAX_HOPS)
@@ -91,11 +94,25 @@ _HOPS = np.uint32(MAX_HOPS)
 @jit
 def _mark_by(state: Any, pool: Any, transaction: Any, tx_hash: Any) -> None:
     """Mark the pool of a log, and note the transaction. Fields and no event: one function for all messages."""
+    note_move(state, pool)
+    _name_change(state, pool, transaction, tx_hash)
+
+
+@jit
+def _name_change(state: Any, pool: Any, transaction: Any, tx_hash: Any) -> None:
+    """Mark a pool and note the transaction."""
     if mark(state, pool):
         change = row(state.last_changes, pool)
         change["block_number"] = read(state.chain, 0)["block_number"]
         change["transaction_index"] = transaction
         assign(change["tx_hash"], tx_hash)
+
+
+@jit
+def _mark_given(state: Any, pool: Any) -> None:
+    """Mark a pool that no log has changed."""
+    note_move(state, pool)
+    mark(state, pool)
 
 
 @jit
@@ -182,6 +199,7 @@ def _judge_each(state: Any, out: Any) -> bool:
         *LEG_TABLES,
         path_state,
         path_cursor,
+        pool_moves,
         pair_links,
         native_quotes,
         path_settings,
@@ -194,6 +212,7 @@ def _judge_each(state: Any, out: Any) -> bool:
 def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
     """Enter every cycle that this pool closes."""
     pool = event["pool"]
+    note_move(state, pool)
     if not can_take_part(state, pool):
         return OK
     if read(state.path_cursor, 0)["entered"] == 0:
@@ -212,7 +231,7 @@ def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
 @handler(UniswapV2State, tables=_MARK)
 def mark_v2_state(state: Any, event: Any, out: Any) -> Any:
     """Given reserves may open something."""
-    mark(state, event["pool"])
+    _mark_given(state, event["pool"])
 
 
 @handler(UniswapV2Sync, tables=_MARK_AHEAD, ahead=CHANGE)
@@ -224,7 +243,7 @@ def mark_v2_sync(state: Any, event: Any, out: Any) -> Any:
 @handler(UniswapV3State, tables=_MARK)
 def mark_v3_state(state: Any, event: Any, out: Any) -> Any:
     """A given price may open something."""
-    mark(state, event["pool"])
+    _mark_given(state, event["pool"])
 
 
 @handler(UniswapV3Initialize, tables=_MARK)
@@ -242,20 +261,22 @@ def mark_v3_swap(state: Any, event: Any, out: Any) -> Any:
 @handler(UniswapV3Mint, tables=_MARK)
 def mark_v3_mint(state: Any, event: Any, out: Any) -> Any:
     """More liquidity, here or beyond, pays for a larger input."""
-    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
+    note_range(state, event["pool"], event["tick_lower"], event["tick_upper"], load(event["liquidity"]))
+    _name_change(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(UniswapV3Burn, tables=_MARK)
 def mark_v3_burn(state: Any, event: Any, out: Any) -> Any:
     """Less liquidity may close what was open, or make it smaller."""
-    _mark_by(state, event["pool"], event["transaction_index"], event["tx_hash"])
+    note_range(state, event["pool"], event["tick_lower"], event["tick_upper"], load(event["liquidity"]))
+    _name_change(state, event["pool"], event["transaction_index"], event["tx_hash"])
 
 
 @handler(PoolIncomplete, tables=_MARK)
 def mark_incomplete(state: Any, event: Any, out: Any) -> Any:
     """An incomplete pool closes what goes through it. Losing all is seen by the epoch at the next boundary."""
     if event["pool"] != NO_ID:
-        mark(state, event["pool"])
+        _mark_given(state, event["pool"])
 
 
 MARKS = (
@@ -280,6 +301,7 @@ _SLICED: dict[str, Any] = {
         path_state,
         path_heads,
         path_cursor,
+        pool_moves,
         rates,
         hop_cells,
         path_answer,
@@ -339,7 +361,7 @@ def mark_log(state: Any, event: Any, out: Any) -> Any:
 
 def mark_given(state: Any, event: Any, out: Any) -> Any:
     """A given state of a user's venue may open something."""
-    mark(state, event["pool"])
+    _mark_given(state, event["pool"])
 
 
 def evaluate_log(state: Any, event: Any, out: Any) -> Any:

@@ -51,6 +51,7 @@ def start_hop(state: Any, k: Any, pool: Any, zero_for_one: Any) -> bool:
     cell = row(state.hop_cells, k)
     cell["pool"], cell["zero_for_one"] = pool, np.uint32(zero_for_one)
     cell["crossed"] = np.uint32(0)
+    cell["lowest"] = cell["highest"] = read(state.pools, pool)["tick"]
     cell["piece"] = np.uint32(0)
     return piece_at(state, pool, k, zero_for_one, np.int64(0))
 

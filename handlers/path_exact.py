@@ -45,11 +45,12 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
-from disruptor.handlers.by_venue import most_in, quote_exact_out, trade
+from disruptor.handlers.by_venue import most_in, trade
 from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.path_costs import funding_cost
 from disruptor.handlers.path_product import is_product, product_input
 from disruptor.handlers.path_search import hop_of
+from disruptor.handlers.path_standing import note_end
 from disruptor.handlers.path_steps import least_lossy_input
 from disruptor.handlers.wide import add, bit_length, is_zero, load, store, sub, to_f64, u256
 from disruptor.handlers.wide_type import U256
@@ -206,7 +207,7 @@ def _candidate(state: Any, path: Any, forward: Any, position: Any, anchor: Any, 
         found = anchor
         if position < np.int64(path["hops"]):
             pool, zero_for_one = hop_of(path, position, forward)
-            found = least_lossy_input(state, pool, zero_for_one, anchor)
+            found = least_lossy_input(state, position, pool, zero_for_one, anchor)
         return _NOTHING if position == 0 and found == anchor else found  # the first pass was that
     if attempt <= 3 or attempt % 2 == 1:
         return add(anchor, u256(attempt - 1 if attempt <= 3 else attempt // 2 + 1))
@@ -252,7 +253,7 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any, lossy: Any)
     hops = np.int64(path["hops"])
     for k in range(hops):
         pool, zero_for_one = hop_of(path, k, forward)
-        taken, out = _swap(state, pool, zero_for_one, amount)
+        taken, out = _swap(state, k, pool, zero_for_one, amount)
         if is_zero(out) or (taken != amount and not lossy):
             return np.int64(k), taken if taken != amount else _NOTHING
         store(row(state.hop_cells, k)["amount_out"], out)
@@ -261,12 +262,13 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any, lossy: Any)
 
 
 @jit
-def _swap(state: Any, pool: Any, zero_for_one: Any, amount: Any) -> Any:
+def _swap(state: Any, k: Any, pool: Any, zero_for_one: Any, amount: Any) -> Any:
     """(what a pool takes of an input, what it pays); one that would hold more than it can reverts."""
     most = most_in(state, pool, zero_for_one)
     if amount > most:
         return most, _NOTHING
     t = trade(state, pool, zero_for_one, True, amount, _NO_LIMIT)
+    note_end(state, k, pool, zero_for_one, t.status, t.tick)
     return (t.amount_in, t.amount_out) if t.status == OK else (_NOTHING, _NOTHING)
 
 
@@ -279,8 +281,9 @@ def run_backward(state: Any, path: Any, forward: Any, position: Any, wanted: Any
         if is_zero(amount):
             break
         pool, zero_for_one = hop_of(path, position - 1 - back, forward)
-        status, needed, partial = quote_exact_out(state, pool, zero_for_one, amount)
-        amount = needed if status == OK and not partial else _NOTHING
+        t = trade(state, pool, zero_for_one, False, amount, _NO_LIMIT)
+        note_end(state, position - 1 - back, pool, zero_for_one, t.status, t.tick)
+        amount = t.amount_in if t.status == OK and not t.partial else _NOTHING
     return amount
 
 

@@ -13,6 +13,8 @@ It is entered once, for both directions: at the margin at most one of the two ca
                           (`disruptor.handlers.path_legs`)
     path_queue            what the screen has chosen and waits to be solved
     path_state            the answer for a path that is open
+    pool_moves            when a pool last moved, and how far searches have looked: what answers rest on
+                          (`disruptor.handlers.path_standing`)
     hop_cells             scratch of the solver, a row a hop
 
 None of them is part of a state's digest: all could be computed again from pools, and what they lead to is in the
@@ -105,6 +107,9 @@ rates = Table("rates", {"zero_for_one": f64, "one_for_zero": f64}, key="pools", 
 #: A heap of paths: see `disruptor.handlers.path_queue`. A path is on it once at most.
 path_queue = Table("path_queue", {"key": u64}, key="paths", digest=False)
 
+#: `lowest`..`highest`: ticks that an answer since then has looked at; none if lowest > highest.
+pool_moves = Table("pool_moves", {"boundary": u64, "lowest": i32, "highest": i32}, key="pools", digest=False)
+
 path_state = Table(
     "path_state",
     {
@@ -115,9 +120,11 @@ path_state = Table(
         "out2": u128,
         "out3": u128,
         "opened_block": u64,
-        "gas_cost_wei": u64,
+        "solved": u64,  # boundary of the answer; 0: it may not be kept
         "next_open": u32,  # path + 1
         "previous_open": u32,
+        "gas": u32,
+        "reserved": u32,
     },
     key="paths",
     digest=False,
@@ -134,6 +141,8 @@ hop_cells = Table(
         "boundary_tick": i32,
         "boundary_initialized": u32,
         "crossed": u32,  # initialized ticks crossed so far
+        "lowest": i32,  # of a V3 pool, the ticks at which a swap or the search has been
+        "highest": i32,
         "reserved": u32,
         "depth_in": f64,  # virtual reserves of the current piece, input side
         "depth_out": f64,

@@ -27,6 +27,7 @@ from disruptor.handlers.path_curve import is_tradable
 from disruptor.handlers.path_exact import settle
 from disruptor.handlers.path_search import best_input, hop_of
 from disruptor.handlers.path_spread import cycle_spread, spread_to_bps
+from disruptor.handlers.path_standing import note_answer, stands
 from disruptor.handlers.pools import AUDITED, UNVERIFIED
 from disruptor.handlers.token_conduct_tables import CLEAN, UNKNOWN, conduct_in
 from disruptor.handlers.wide import add, bit_length, is_zero, load, store, sub, to_f64
@@ -71,12 +72,18 @@ def judge(state: Any, out: Any, at: Any, falling: Any, rising: Any) -> None:
     barred = _is_barred(state, path)
     if barred:
         reason = CLOSED_BARRED
-    found = pays and not barred and _solve(state, path, at, forward)
     direction = np.uint32(FORWARD if forward else BACKWARD)
     was = path["open"]
+    if pays and not barred and was == direction and stands(state, path, read(state.path_state, at)):
+        if _still_covers_costs(state, path, at, forward):
+            return
+        found = False
+    else:
+        found = pays and not barred and _solve(state, path, at, forward)
     if was != 0 and not (found and was == direction):
         _close(state, out, path, at, reason)
     if found:
+        note_answer(state, path, row(state.path_state, at), forward)
         _report(state, out, path, at, direction)
 
 
@@ -137,7 +144,9 @@ def _solve(state: Any, path: Any, at: Any, forward: Any) -> bool:
     answer["spread"] = spread
     store(answer["amount_in"], amount_in)
     store(answer["profit"], sub(amount_out, amount_in))
-    if spread < settings["min_spread"] or not _covers_costs(state, path, forward, amount_in, amount_out):
+    answer["gas"] = np.uint64(gas_units(state, path, forward))
+    profit = sub(amount_out, amount_in)
+    if spread < settings["min_spread"] or not _covers_costs(state, path, forward, amount_in, profit):
         return False
     if _too_long(state, path, amount_in):
         cursor["withheld"] += np.uint64(1)
@@ -155,11 +164,18 @@ def _too_long(state: Any, path: Any, amount_in: Any) -> bool:
 
 
 @jit
-def _covers_costs(state: Any, path: Any, forward: Any, amount_in: Any, amount_out: Any) -> bool:
-    """Whether the profit is more than gas and funding, as far as they are known; notes them in the answer."""
+def _still_covers_costs(state: Any, path: Any, at: Any, forward: Any) -> bool:
+    """`_covers_costs` of the answer that is kept."""
+    kept = read(state.path_state, at)
+    row(state.path_answer, 0)["gas"] = np.uint64(kept["gas"])
+    return _covers_costs(state, path, forward, load(kept["amount_in"]), load(kept["profit"]))
+
+
+@jit
+def _covers_costs(state: Any, path: Any, forward: Any, amount_in: Any, profit: Any) -> bool:
+    """Whether the answer's profit is more than gas and funding, as far as they are known; notes them in it."""
     answer = row(state.path_answer, 0)
-    gas = gas_units(state, path, forward)
-    answer["gas"] = np.uint64(gas)
+    gas = np.int64(answer["gas"])
     answer["gas_cost_wei"] = np.uint64(0)
     answer["gross"] = np.uint32(0)
     cost = funding_cost(state, amount_in)
@@ -172,7 +188,7 @@ def _covers_costs(state: Any, path: Any, forward: Any, amount_in: Any, amount_ou
         if known:
             cost = add(cost, in_token)
     store(answer["cost"], cost)
-    return cost < sub(amount_out, amount_in)
+    return cost < profit
 
 
 @jit
@@ -191,7 +207,7 @@ def _report(state: Any, out: Any, path: Any, at: Any, direction: Any) -> None:
         row(state.path_cursor, 0)["openings"] += np.uint64(1)
     store(kept["amount_in"], load(answer["amount_in"]))
     store(kept["profit"], load(answer["profit"]))
-    kept["gas_cost_wei"] = answer["gas_cost_wei"]
+    kept["gas"] = np.uint32(answer["gas"])
     store(kept["out0"], load(read(state.hop_cells, 0)["best_out"]))
     store(kept["out1"], load(read(state.hop_cells, 1)["best_out"]))
     store(kept["out2"], load(read(state.hop_cells, 2)["best_out"]))
