@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from disruptor.journal.storage import INDEX_NAME, LOCK_NAME, Storage, reported
 
 #: Differences between two commands that a message names.
 _SHOWN = 3
+_RECORDING_FILE = re.compile(r"(tail-[0-9]{12}\.dst|incarnations\.json(\.tmp)?|snapshots|readers)\Z")
 _SEGMENT_FILE = re.compile(r"[0-9]{20}\.dsj\Z")
 
 
@@ -40,7 +42,53 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 
 
 def _own(name: str) -> bool:
-    return name in (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME, INDEX_NAME) or is_segment_name(name)
+    known = (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME, INDEX_NAME)
+    return name in known or is_segment_name(name)
+
+
+def _own_in_recording(name: str) -> bool:
+    return _own(name) or _RECORDING_FILE.match(name) is not None
+
+
+def claim_recording(storage: Storage, begun: Manifest) -> tuple[int, Manifest | None]:
+    """Take an empty directory, or one with the recording that `begun` describes.
+
+    Returns
+    -------
+    (lock, the manifest of the recording that is there)
+
+    Raises
+    ------
+    JournalError : a finished, imported, damaged or another journal, other files, or another writer.
+    """
+    lock = _take(storage, _own_in_recording)
+    try:
+        return lock, _same_recording(storage, begun)
+    except BaseException:
+        storage.close(lock)
+        raise
+
+
+def _same_recording(storage: Storage, begun: Manifest) -> Manifest | None:
+    names = storage.names()
+    if MANIFEST_NAME not in names:
+        if any(is_segment_name(name) or name.endswith(".dst") for name in names):
+            raise JournalError(
+                f"{storage.directory}: segments without {MANIFEST_NAME}: a damaged journal; choose another directory"
+            )
+        return None
+    found = load_manifest(storage.directory)
+    if not found.recording:
+        what = "a complete journal" if found.complete else "an unfinished import"
+        raise JournalError(
+            f"{storage.directory}: holds {what}, and only a recording is gone on with: choose another directory"
+        )
+    shown = _differing(found, begun, ("first_sequence", "last_sequence"))
+    if shown:
+        raise JournalError(
+            f"{storage.directory}: holds a recording of something else ({shown}): choose another directory"
+        )
+    return found
 
 
 def claim(storage: Storage, restart: bool, begun: Manifest | None = None) -> tuple[int, bool]:
@@ -60,9 +108,21 @@ def claim(storage: Storage, restart: bool, begun: Manifest | None = None) -> tup
     UnfinishedJournalError : another unfinished journal is there; says what differs.
     JournalError : a complete or damaged journal, other files, or another writer.
     """
+    lock = _take(storage, _own)
+    try:
+        return lock, _clear_unfinished(storage, restart, begun)
+    except BaseException:
+        storage.close(lock)
+        raise
+
+
+def _take(storage: Storage, own: Callable[[str], bool]) -> int:
+    """Make the directory if need be, and lock it; refuse files that are no journal's."""
     with reported(str(storage.directory), "creating the journal directory"):
         storage.make_directory()
-        others = [name for name in storage.names() if not _own(name)]
+        if MANIFEST_NAME in storage.names() and load_manifest(storage.directory).recording:
+            own = _own_in_recording
+        others = [name for name in storage.names() if not own(name)]
         if others:
             raise JournalError(
                 f"{storage.directory}: holds other files ({others[0]}): choose an empty directory"
@@ -72,11 +132,7 @@ def claim(storage: Storage, restart: bool, begun: Manifest | None = None) -> tup
         raise JournalError(
             f"{storage.directory}: another process is writing this journal: wait for it to end"
         )
-    try:
-        return lock, _clear_unfinished(storage, restart, begun)
-    except BaseException:
-        storage.close(lock)
-        raise
+    return lock
 
 
 def _clear_unfinished(storage: Storage, restart: bool, begun: Manifest | None) -> bool:
@@ -90,6 +146,10 @@ def _clear_unfinished(storage: Storage, restart: bool, begun: Manifest | None) -
                 raise JournalError(
                     f"{storage.directory}: already holds a complete journal, which is never overwritten: "
                     "choose another directory, or remove this one yourself"
+                )
+            if found.recording:
+                raise JournalError(
+                    f"{storage.directory}: holds a recording, which no import overwrites: choose another directory"
                 )
             if not restart:
                 _refuse_another(storage, found, begun)
@@ -111,15 +171,21 @@ def _refuse_another(storage: Storage, found: Manifest, begun: Manifest | None) -
             f"{storage.directory}: holds an unfinished journal that can't be gone on with: import with --restart "
             "to replace it, or choose another directory"
         )
-    before, now = _flat(msgspec.to_builtins(found)), _flat(msgspec.to_builtins(begun))
-    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if differing:
-        shown = "; ".join(f"{n}: was {before.get(n)}, is {now.get(n)}" for n in differing[:_SHOWN])
-        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+    shown = _differing(found, begun)
+    if shown:
         raise UnfinishedJournalError(
-            f"{storage.directory}: holds an unfinished import of another command ({shown}{more}): run that one "
+            f"{storage.directory}: holds an unfinished import of another command ({shown}): run that one "
             "again to go on, or add --restart to start over"
         )
+
+
+def _differing(found: Manifest, begun: Manifest, aside: tuple[str, ...] = ()) -> str:
+    """The first facts in which two manifests differ, for a message; empty if they do not."""
+    before, now = _flat(msgspec.to_builtins(found)), _flat(msgspec.to_builtins(begun))
+    names = (before.keys() | now.keys()) - set(aside)
+    differing = sorted(name for name in names if before.get(name) != now.get(name))
+    shown = "; ".join(f"{n}: was {before.get(n)}, is {now.get(n)}" for n in differing[:_SHOWN])
+    return f"{shown} and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else shown
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, Any]:

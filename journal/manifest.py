@@ -1,7 +1,7 @@
 """The manifest, `journal.json`: what a journal holds, and whether it is whole.
 
-It is written twice, each time atomically: as `importing` before anything else is, and as `complete` after
-every segment is on the device. So a journal without `complete` is unfinished, whatever its segments look
+It is written twice, each time atomically: as `importing` or `recording` before anything else is, and as `complete`
+after every segment is on the device. So a journal without `complete` is unfinished, whatever its segments look
 like. The file is canonical JSON and holds a checksum of itself: a reader encodes what it has read once more
 and compares the bytes, so that no changed byte goes unnoticed, not even one that JSON would not mind.
 """
@@ -30,7 +30,7 @@ from disruptor.journal.layout import (
 
 MANIFEST_NAME = "journal.json"
 FORMAT = "disruptor-journal"
-IMPORTING, COMPLETE = "importing", "complete"
+IMPORTING, RECORDING, COMPLETE = "importing", "recording", "complete"
 MAX_MANIFEST_SIZE = 256 << 20
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
@@ -79,8 +79,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def complete(self) -> bool:
-        """Whether the import came to its end."""
+        """Whether the import or the recording came to its end."""
         return self.status == COMPLETE
+
+    @property
+    def recording(self) -> bool:
+        """Whether it is recorded live, so that its tails belong to it (`disruptor.journal.tail`)."""
+        return self.status == RECORDING
 
     @property
     def full_frame_size(self) -> int:
@@ -122,7 +127,7 @@ def decode_manifest(content: bytes, path: str) -> Manifest:
         raise JournalError(
             f"{path}: {manifest.format} version {manifest.version}; this program reads {FORMAT} {VERSION}"
         )
-    if manifest.status not in (IMPORTING, COMPLETE):
+    if manifest.status not in (IMPORTING, RECORDING, COMPLETE):
         raise _damaged(path, f"unknown status {manifest.status!r}")
     check_geometry(manifest.slot_size, manifest.frame_slots)
     if manifest.complete:

@@ -48,6 +48,10 @@ from disruptor.journal.layout import (
 )
 
 SECTOR_SIZE = 512
+#: Of slots up to this size every sector holds a header with a type id, which is never zero.
+SLOT_LIMIT = 256
+#: What is wrong with a place where nothing was ever written.
+UNWRITTEN = "nothing was written here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,11 @@ class FoundFrame:
     payload: Bytes | None
     fault: str | None = None
     torn: bool = False
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether there is nothing at all at this place."""
+        return self.fault == UNWRITTEN
 
     @property
     def is_end(self) -> bool:
@@ -212,7 +221,7 @@ class FrameWalk:
         start = min(start, max(0, last - geometry.header_size) // geometry.full_frame_size)
         number, offset = start, self._offset(start)
         sequence = self._first + start * geometry.frame_slots
-        previous = self._seed if start == 0 else self._stored_hash(start - 1)
+        previous = self._seed if start == 0 else self.stored_hash(start - 1)
         while offset <= last:  # bounded: each turn goes on by a block or more
             frame = self.load(number, offset, sequence, previous)
             yield frame
@@ -224,7 +233,7 @@ class FrameWalk:
             offset = last if offset < last < following else following
         if number <= self._frames:
             rest = self.load(number, offset, sequence, previous)
-            if rest.fault != _UNWRITTEN:
+            if rest.fault != UNWRITTEN:
                 yield rest
 
     def extent(self) -> int:
@@ -257,9 +266,11 @@ class FrameWalk:
         except JournalError as error:
             return _faulty(lost, str(error))
         if not content.any():
-            return _faulty(lost, _UNWRITTEN)
+            return _faulty(lost, UNWRITTEN)
         if not _header_holds(content):
-            return _faulty(lost, "frame header: magic number or CRC32C differs", torn=_is_torn(content))
+            return _faulty(
+                lost, "frame header: magic number or CRC32C differs", torn=not content[:SECTOR_SIZE].any()
+            )
         header = content[:FRAME_HEADER_SIZE].view(FRAME_HEADER_DTYPE)[0]
         kind, count, size = int(header["kind"]), int(header["count"]), int(header["payload_size"])
         fault = self._misplaced(header, sequence, number)
@@ -273,7 +284,7 @@ class FrameWalk:
             return _faulty(said, f"the file ends within the frame, after {len(whole)} bytes of it", torn=True)
         payload = whole[FRAME_HEADER_SIZE:end]
         if crc32c(payload) != header["payload_crc"]:
-            return _faulty(said, "payload: the CRC32C differs", torn=_is_torn(whole[:end]))
+            return _faulty(said, "payload: the CRC32C differs", torn=self._is_torn(whole[:end]))
         if whole[end:].any():
             return _faulty(said, "padding: bytes that must be zero are not")
         if previous is not None and running_hash(previous, whole, payload) != stored:
@@ -299,7 +310,14 @@ class FrameWalk:
             return None
         return f"frame header: kind {kind}, {count} slots from sequence {first} on do not belong here"
 
-    def _stored_hash(self, number: int) -> bytes | None:
+    def _is_torn(self, content: Bytes) -> bool:
+        """Whether a sector is all zero that holds, if written, some slot's type id."""
+        if self._geometry.slot_size > SLOT_LIMIT:
+            return False
+        whole = content[: len(content) // SECTOR_SIZE * SECTOR_SIZE].reshape(-1, SECTOR_SIZE)
+        return not whole.any(axis=1).all()
+
+    def stored_hash(self, number: int) -> bytes | None:
         header = self._header_at(self._offset(number))
         return None if header is None else header["running_hash"].tobytes()
 
@@ -315,9 +333,6 @@ class FrameWalk:
             return None
         found: np.void = content.view(FRAME_HEADER_DTYPE)[0]
         return found
-
-
-_UNWRITTEN = "nothing was written here"
 
 
 def _header_holds(content: Bytes) -> bool:
@@ -340,8 +355,3 @@ def _faulty(frame: FoundFrame, fault: str, *, torn: bool = False) -> FoundFrame:
         fault,
         torn,
     )
-
-
-def _is_torn(content: Bytes) -> bool:
-    whole = content[: len(content) // SECTOR_SIZE * SECTOR_SIZE].reshape(-1, SECTOR_SIZE)
-    return not whole.any(axis=1).all()

@@ -10,7 +10,7 @@ shrinks while it is read is a short read and a clear error, where a mapping woul
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,39 @@ class SegmentWriter:
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def reopened(
+        cls,
+        storage: Storage,
+        name: str,
+        first_sequence: int,
+        frame_count: int,
+        frame_slots: int,
+        running_hash: bytes,
+        offset: int,
+    ) -> SegmentWriter:
+        """Go on in a segment whose first `frame_count` frames, all full, end at `offset`.
+
+        Raises
+        ------
+        JournalError : the file can't be opened.
+        """
+        writer = cls.__new__(cls)
+        writer._storage, writer.name, writer._path = storage, name, storage.path(name)
+        writer.frame_count, writer.slot_count = frame_count, frame_count * frame_slots
+        writer.running_hash, writer.first_sequence, writer._offset = running_hash, first_sequence, offset
+        with reported(writer._path, "opening the segment"):
+            writer._fd = storage.reopen(name)
+        if writer._fd is None:
+            raise JournalError(f"{writer._path}: the segment is gone", path=writer._path)
+        return writer
+
+    def blank(self, blank_behind: Callable[[int, str, int], None]) -> None:
+        """Have everything behind the last frame made zero by `blank_behind` (descriptor, name, offset)."""
+        assert self._fd is not None
+        with reported(self._path, "clearing what was torn", self._offset):
+            blank_behind(self._fd, self.name, self._offset)
 
     def write_frame(self, buffer: Bytes, count: int, slot_size: int) -> None:
         """Seal and write a frame of `count` slots that stand in `buffer` at 64."""

@@ -61,6 +61,32 @@ class JournalSink:
                 f"at least {least}"
             )
 
+    def resume(self, first_sequence: int, entries: list[SegmentEntry], segment: SegmentWriter | None) -> None:
+        """Go on behind closed segments, and in one that is open. Before anything is written."""
+        self.first_sequence, self.entries, self._segment = first_sequence, list(entries), segment
+        if entries:
+            self.running_hash = bytes.fromhex(entries[-1].running_hash)
+        self.slot_count = sum(entry.slot_count for entry in entries)
+        self.slot_count += 0 if segment is None else segment.slot_count
+        self.frame_count = self.slot_count // self.geometry["frame_slots"]
+
+    @property
+    def needs_segment(self) -> bool:
+        """Whether the next frame begins a segment."""
+        return self._segment is None or self._segment.frame_count == self._frames_per_segment
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether it is time to prepare the segment after the present one."""
+        return self._segment is not None and 2 * self._segment.frame_count >= self._frames_per_segment
+
+    @property
+    def next_segment(self) -> int:
+        """The first sequence of the segment that comes next."""
+        if self._segment is None:
+            return self.first_sequence + self.slot_count
+        return self._segment.first_sequence + self._frames_per_segment * self.geometry["frame_slots"]
+
     def write(self, buffer: Bytes, count: int) -> None:
         """Write one frame, into a new segment if the present one is full."""
         try:

@@ -100,7 +100,7 @@ class JournalWriter:
         storage: Storage | None = None,
     ) -> None:
         check_geometry(slot_size, frame_slots)
-        self._schema = _schema(messages, slot_size)
+        self._schema = journal_schema(messages, slot_size)
         self._identity, self._settings = dict(identity), dict(settings)
         self._sink = JournalSink(
             storage or Storage(directory),
@@ -244,24 +244,7 @@ class JournalWriter:
         self._free.append(buffer)
 
     def _manifest(self, status: str, summary: dict[str, Any]) -> Manifest:
-        sink = self._sink
-        return Manifest(
-            format=FORMAT,
-            version=VERSION,
-            status=status,
-            header_size=sink.header_size,
-            **sink.geometry,
-            first_sequence=sink.first_sequence,
-            last_sequence=sink.first_sequence + sink.slot_count - 1,
-            slot_count=sink.slot_count,
-            frame_count=sink.frame_count,
-            running_hash=sink.running_hash.hex(),
-            schema_hash=hashlib.sha256(self._schema).hexdigest(),
-            identity=self._identity,
-            settings=self._settings,
-            summary=summary,
-            segments=list(sink.entries),
-        )
+        return manifest_of(status, self._sink, self._schema, self._identity, self._settings, summary)
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -269,7 +252,35 @@ class JournalWriter:
             self._storage.close(lock)
 
 
-def _schema(messages: Sequence[MessageType], slot_size: int) -> bytes:
+def manifest_of(
+    status: str,
+    sink: JournalSink,
+    schema: bytes,
+    identity: dict[str, Any],
+    settings: dict[str, Any],
+    summary: dict[str, Any],
+) -> Manifest:
+    """What `journal.json` says of what a sink has written."""
+    return Manifest(
+        format=FORMAT,
+        version=VERSION,
+        status=status,
+        header_size=sink.header_size,
+        **sink.geometry,
+        first_sequence=sink.first_sequence,
+        last_sequence=sink.first_sequence + sink.slot_count - 1,
+        slot_count=sink.slot_count,
+        frame_count=sink.frame_count,
+        running_hash=sink.running_hash.hex(),
+        schema_hash=hashlib.sha256(schema).hexdigest(),
+        identity=identity,
+        settings=settings,
+        summary=summary,
+        segments=list(sink.entries),
+    )
+
+
+def journal_schema(messages: Sequence[MessageType], slot_size: int) -> bytes:
     """Every message's layout, in type id order."""
     check_distinct(list(messages))
     for kind in messages:
