@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from disruptor.journal.blocks import BlockFinder, BlockMark
+from disruptor.journal.incarnations import load_incarnations
 from disruptor.journal.layout import VERSION, Bytes
 from disruptor.journal.problem import Problem
 from disruptor.journal.rows import type_ids
@@ -40,11 +41,12 @@ def describe(directory: str | os.PathLike[str]) -> dict[str, Any]:
         **asdict(found.geometry),
         "first_sequence": first,
         "last_sequence": last,
-        "slots": sum(segment.slots for segment in segments),
+        "slots": sum(segment.slots for segment in segments) + found.tail_slots,
         "frames": frames,
         "size": sum(segment.size for segment in segments),
         "running_hash": segments[-1].running_hash if segments else "",
         **_facts(found),
+        **_recording(found),
         "messages": [message.to_json() for message in found.schema.values()],
         "segments": [_segment(asdict(segment)) for segment in segments],
         **_problems(found),
@@ -155,6 +157,17 @@ def _facts(found: Survey) -> dict[str, Any]:
         inside = {}
     inside = inside if isinstance(inside, dict) else {}
     return {name: inside.get(name) for name in ("identity", "settings")} | {"summary": None}
+
+
+def _recording(found: Survey) -> dict[str, Any]:
+    """Of a recording: what lies behind its segments, and who wrote it."""
+    if not found.is_recording:
+        return {}
+    past = load_incarnations(found.directory)
+    return {
+        "tail_slots": found.tail_slots,
+        "incarnations": [msgspec.to_builtins(one) for one in past],
+    }
 
 
 def _segment(fields: dict[str, Any]) -> dict[str, Any]:

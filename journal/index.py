@@ -96,7 +96,7 @@ def rebuild_index(directory: Path) -> BlockIndex:
                 first += begun[:1]
                 marks += begun
     index = _usable(first, marks)
-    if finder.known and found.ok and found.manifest is not None:
+    if finder.known and found.ok and found.manifest is not None and found.manifest.complete:
         content = encode_index(index, bytes.fromhex(found.manifest.running_hash))
         _replace(found.directory / INDEX_NAME, content)
     return index

@@ -15,6 +15,7 @@ class Problem:
     what : a sentence without its place, with the expected and the actual value where there are two
     segment : file name; `offset` bytes into it; `frame` its number within the segment
     sequence : first one concerned; `last_sequence` the last, where a stretch is lost
+    is_trace : whether this is how a writer's sudden end looks, and nothing that was acknowledged is concerned
     """
 
     what: str
@@ -23,6 +24,7 @@ class Problem:
     frame: int | None = None
     sequence: int | None = None
     last_sequence: int | None = None
+    is_trace: bool = False
 
     def __str__(self) -> str:
         """The place and what is wrong there.
@@ -44,4 +46,7 @@ class Problem:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are known."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        if not fields.pop("is_trace"):
+            return fields
+        return {**fields, "is_trace": True}

@@ -220,8 +220,3 @@ class JournalReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing stays open between iterations."""
-
-
-def open_journal(directory: str | os.PathLike[str]) -> JournalReader:
-    """Open a finished journal; raises `UnfinishedJournalError` for another."""
-    return JournalReader(directory)

@@ -41,7 +41,7 @@ from disruptor.journal.layout import (
 )
 from disruptor.journal.manifest import COMPLETE, MANIFEST_NAME, RECORDING, Manifest, encode_manifest
 from disruptor.journal.problem import Problem
-from disruptor.journal.salvage import SLOT_LIMIT
+from disruptor.journal.salvage import SECTOR_SIZE, SLOT_LIMIT, ends_in_zeros
 from disruptor.journal.segment import SegmentWriter
 from disruptor.journal.sink import JournalSink
 from disruptor.journal.standing import Standing, find_standing
@@ -136,6 +136,8 @@ class Recorder:
             self.incarnation = number
             now = Incarnation(number=number, first_sequence=self.next_sequence, cuts=cuts)
             store_incarnations(self._storage, [*past, now])
+            self._prepare_segment(wait=True)
+            self._sink.begin()
             self._begin_tail()
         except BaseException:
             self.close(mark=False)
@@ -210,7 +212,7 @@ class Recorder:
                 raise self._failed
             step = min(len(slots) - done, self._frame_slots - self._filled)
             piece = slots[done : done + step]
-            if step == self._frame_slots:
+            if step == self._frame_slots and not self._may_tear_unseen(piece):
                 self._write_frame(piece)
             else:
                 self._write_tail(piece)
@@ -228,6 +230,11 @@ class Recorder:
                 f"journal: slot {at} of a batch is sequence {int(headers['sequence'][at])}, type "
                 f"{int(headers['type_id'][at])}; expected sequence {self.next_sequence + at} and a type"
             )
+
+    def _may_tear_unseen(self, slots: Bytes) -> bool:
+        """Whether nobody could prove that a frame of these slots was torn; then its slots go to the tail first."""
+        partial = (FRAME_HEADER_SIZE + slots.size) % SECTOR_SIZE
+        return ends_in_zeros(slots.reshape(-1)[-partial:]) if partial else False
 
     def _write_frame(self, slots: Bytes) -> None:
         """A whole frame, straight into its segment."""
@@ -347,8 +354,10 @@ class Recorder:
         if self._filled:
             self._sink.write(self._frame, self._filled)
         self._sink.finish()
+        self._preparer.shutdown(wait=True)
         manifest = manifest_of(COMPLETE, self._sink, self._schema, *self._facts, dict(summary))
         with reported(self._storage.path(MANIFEST_NAME), "writing the manifest"):
+            self._storage.drop_prepared()
             self._storage.sync_directory()
             self._storage.replace(MANIFEST_NAME, encode_manifest(manifest))
             if self._tail is not None:

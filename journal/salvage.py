@@ -311,11 +311,15 @@ class FrameWalk:
         return f"frame header: kind {kind}, {count} slots from sequence {first} on do not belong here"
 
     def _is_torn(self, content: Bytes) -> bool:
-        """Whether a sector is all zero that holds, if written, some slot's type id."""
+        """Whether a sector is all zero that can't be, if it was written.
+
+        Whole sectors hold some slot's type id. The last, partial one is never zero in a frame that stands nowhere
+        else, see `ends_in_zeros`.
+        """
         if self._geometry.slot_size > SLOT_LIMIT:
             return False
         whole = content[: len(content) // SECTOR_SIZE * SECTOR_SIZE].reshape(-1, SECTOR_SIZE)
-        return not whole.any(axis=1).all()
+        return not whole.any(axis=1).all() or ends_in_zeros(content)
 
     def stored_hash(self, number: int) -> bytes | None:
         header = self._header_at(self._offset(number))
@@ -333,6 +337,15 @@ class FrameWalk:
             return None
         found: np.void = content.view(FRAME_HEADER_DTYPE)[0]
         return found
+
+
+def ends_in_zeros(content: Bytes) -> bool:
+    """Whether a frame's last sector is partial, and zero as far as the frame goes.
+
+    Were it lost in a torn write, nothing would show: such a frame is written only where its slots stand in a tail too.
+    """
+    rest = content[len(content) // SECTOR_SIZE * SECTOR_SIZE :]
+    return len(rest) > 0 and not rest.any()
 
 
 def _header_holds(content: Bytes) -> bool:

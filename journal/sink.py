@@ -70,6 +70,11 @@ class JournalSink:
         self.slot_count += 0 if segment is None else segment.slot_count
         self.frame_count = self.slot_count // self.geometry["frame_slots"]
 
+    def begin(self) -> None:
+        """Write the first segment's header, so that a reader knows the messages before there is a frame."""
+        if self._segment is None:
+            self._begin_segment()
+
     @property
     def needs_segment(self) -> bool:
         """Whether the next frame begins a segment."""

@@ -34,6 +34,7 @@ from disruptor.journal.manifest import Manifest, SegmentEntry
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import FoundFrame, FrameWalk, Geometry, RawSegment, SegmentHeader, read_header
 from disruptor.journal.storage import Storage
+from disruptor.journal.survey import begun_segments
 from disruptor.journal.tail import (
     KIND_TAIL_CLOSED,
     TailHeader,
@@ -80,6 +81,7 @@ class Standing:
     cuts : what is provably torn, none of it acknowledged
     damage : everything else that is wrong
     spares : files that were prepared and never begun
+    suspect : what is wrong with the last frame, until it is known whether tails hold its slots
     """
 
     first_sequence: int
@@ -92,6 +94,7 @@ class Standing:
     cuts: list[Problem] = field(default_factory=list)
     damage: list[Problem] = field(default_factory=list)
     spares: list[str] = field(default_factory=list)
+    suspect: Problem | None = None
 
     @property
     def end(self) -> int:
@@ -118,8 +121,11 @@ def find_standing(storage: Storage, manifest: Manifest, schema: bytes, identity:
     """
     standing = Standing(manifest.first_sequence, segments_end=manifest.first_sequence)
     names = storage.names()
-    _find_segments(standing, storage, manifest, [n for n in names if is_segment_name(n)], (schema, identity))
+    begun = begun_segments(storage.directory)
+    standing.spares += sorted(set(filter(is_segment_name, names)) - set(begun))
+    _find_segments(standing, storage, manifest, begun, (schema, identity))
     _find_tails(standing, storage.directory, manifest.slot_size, tail_names(names))
+    _settle_suspect(standing, manifest.frame_slots)
     return standing
 
 
@@ -135,9 +141,6 @@ def _find_segments(
             return
         try:
             with closing(RawSegment(storage.directory / name)) as raw:
-                if _is_blank(raw):
-                    standing.spares.append(name)
-                    continue
                 header = read_header(raw)
                 wrong = _header_fault(standing, header, geometry, number, name, content)
                 if wrong is None:
@@ -222,8 +225,21 @@ def _find_end(standing: Standing, raw: RawSegment, header: SegmentHeader, name: 
         standing.cuts.append(
             Problem(f"torn: the last frame was written only in part ({found.fault})", *place)
         )
+    elif last and written <= count + 1:
+        standing.suspect = Problem(found.fault or "", *place)
     else:
         standing.damage.append(Problem(found.fault or "", *place))
+
+
+def _settle_suspect(standing: Standing, frame_slots: int) -> None:
+    """The last frame is not sound: where tails hold its slots it is written again, else it is damage."""
+    suspect = standing.suspect
+    if suspect is None:
+        return
+    if standing.end >= standing.segments_end + frame_slots and not standing.damage:
+        standing.cuts.append(suspect)
+    else:
+        standing.damage.insert(0, suspect)
 
 
 def _find_tails(standing: Standing, directory: Path, slot_size: int, names: list[str]) -> None:

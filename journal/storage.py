@@ -135,7 +135,7 @@ def reported(path: str, action: str, offset: int = 0) -> Iterator[None]:
             advice = "Check the directory's permissions and the device"
         raise JournalError(
             f"{path}, offset {offset}: {action} failed: {error.strerror or error}. "
-            f"{advice}; what was written so far stays marked unfinished: run the same import again to go on.",
+            f"{advice}; what was written so far is kept: run the same command again to go on.",
             path=path,
             offset=offset,
             errno=error.errno,

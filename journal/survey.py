@@ -13,51 +13,36 @@ from the value that the frame itself carries.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from disruptor.errors import JournalError
 from disruptor.journal.directory import is_segment_name
-from disruptor.journal.layout import BLOCK_SIZE, HASH_SIZE, KIND_JOURNAL_END, TOTALS_DTYPE
-from disruptor.journal.manifest import MANIFEST_NAME, Manifest, SegmentEntry
+from disruptor.journal.manifest import MANIFEST_NAME, Manifest
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import (
     FoundFrame,
-    FrameWalk,
     Geometry,
     RawSegment,
     SegmentHeader,
-    read_header,
 )
 from disruptor.journal.schema import Schema
 from disruptor.journal.storage import LOCK_NAME
+from disruptor.journal.survey_tails import OpenTails, open_tails
+from disruptor.journal.survey_walk import LIVE, FoundSegment, Walk, not_begun
 from disruptor.journal.witness import (
+    BEING_RECORDED,
     BEING_WRITTEN,
     COMPLETE,
+    INTERRUPTED,
+    STOPPED,
     UNFINISHED,
     UNKNOWN,
-    agrees,
     believed_header,
     state_of,
 )
-
-
-@dataclass
-class FoundSegment:
-    """One segment as it was found; filled while its frames are walked."""
-
-    name: str
-    first_sequence: int
-    size: int = 0  # bytes, of the file
-    slots: int = 0
-    frames: int = 0
-    closed: bool = False
-    end_mark_seen: bool = False  # sound or not
-    running_hash: str = ""
 
 
 @dataclass
@@ -66,13 +51,16 @@ class Survey:
 
     Attributes
     ----------
-    state : COMPLETE, BEING_WRITTEN, UNFINISHED, or UNKNOWN where the manifest can't be read
+    state : see `disruptor.journal.witness`; UNKNOWN where the manifest can't be read. `frames` finds out whether a
+        recording was STOPPED or INTERRUPTED
     manifest : None where it can't be read
     geometry, schema : of the journal; an empty schema where no header could be read
     header : the header that they are from
     confirmed : whether the manifest or a running hash vouches for that header, or its own checksum alone
     problems : found so far. `frames` adds to them
     segments : found so far, by `frames`
+    segments_end : the sequence after the last one that `frames` found in segments
+    tail_slots, end : of a recording, slots that `frames` found behind them, and the sequence that would follow
     """
 
     directory: Path
@@ -85,17 +73,25 @@ class Survey:
     names: list[str]
     problems: list[Problem] = field(default_factory=list)
     segments: list[FoundSegment] = field(default_factory=list)
+    segments_end: int = 0
+    tail_slots: int = 0
+    end: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether the journal is finished, and nothing wrong was found so far."""
-        return self.state == COMPLETE and not self.problems
+        """Whether the journal is finished or a sound recording, and nothing wrong was found so far."""
+        return self.state in (COMPLETE, STOPPED, BEING_RECORDED) and not self.problems
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether tails belong to it."""
+        return self.state in (STOPPED, INTERRUPTED, BEING_RECORDED)
 
     def may_go_on_at(self, number: int) -> bool:
         """Whether a segment is the last of a journal that is not finished, so may lack its end."""
-        return number == len(self.names) - 1 and self.state in (BEING_WRITTEN, UNFINISHED)
+        return number == len(self.names) - 1 and self.state in (UNFINISHED, *LIVE, STOPPED, INTERRUPTED)
 
-    def frames(self, start_sequence: int = 0) -> Iterator[FoundFrame | Problem]:
+    def frames(self, start_sequence: int = 0) -> Generator[FoundFrame | Problem]:
         """Every sound frame of slots from the one that holds `start_sequence` on, and each problem in its place.
 
         Invariants
@@ -103,15 +99,45 @@ class Survey:
         Sequences ascend. A payload is valid until the iterator advances. All is read and checked on the way:
         after a pass from the start that yields no problem, no byte of a segment is wrong.
         """
-        walked = _Walked(self)
+        if not self.is_recording:
+            yield from self._segments(start_sequence)
+            return
+        with closing(open_tails(self.directory, os.listdir(self.directory))) as tails:
+            self.names = begun_segments(self.directory)
+            yield from self._segments(start_sequence)
+            yield from self._tails(tails, start_sequence)
+
+    def _tails(self, tails: OpenTails, start_sequence: int) -> Iterator[FoundFrame | Problem]:
+        """What comes behind the segments."""
+        end = self.segments_end
+        for found in tails.frames(end, self.geometry.slot_size, live=self.state == BEING_RECORDED):
+            if isinstance(found, Problem):
+                self.problems.append(found)
+                yield found
+            elif found.first_sequence + found.count > start_sequence:
+                yield found
+        self.tail_slots, self.end = tails.slots, max(self.segments_end, tails.end)
+        if self.state == STOPPED and tails.names and not tails.is_closed:
+            self.state = INTERRUPTED
+            what = "not cleanly closed: its writer ended without saying so"
+            last = Problem(what, tails.names[-1], is_trace=True)
+            self.problems.append(last)
+            yield last
+
+    def _segments(self, start_sequence: int) -> Iterator[FoundFrame | Problem]:
+        walked = Walk(self)
         for number, name in enumerate(self.names):
             follows = self.names[number + 1] if number + 1 < len(self.names) else None
             if follows is not None and int(follows[:20]) <= start_sequence:
                 walked.skip()
+                self.segments_end = int(follows[:20])
                 continue
+            self.segments_end = int(name[:20])
             for found in walked.segment(number, name, start_sequence):
                 if isinstance(found, Problem):
                     self.problems.append(found)
+                else:
+                    self.segments_end = found.first_sequence + found.count
                 yield found
 
 
@@ -134,6 +160,8 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
         known = {entry.name for entry in manifest.segments}
         problems += [Problem("this file is not part of the journal", n) for n in on_disk if n not in known]
         names = sorted(known)
+    elif manifest is not None and manifest.recording:
+        names = begun_segments(path)
     lock = path / LOCK_NAME
     if lock.exists() and lock.stat().st_size:
         problems.append(Problem("the lock file must be empty", LOCK_NAME))
@@ -148,184 +176,30 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     return Survey(path, state, manifest, geometry, header, schema, confirmed, names, problems)
 
 
-class _Walked:
-    """Goes over segments in order, and knows what has to follow from what was read before."""
-
-    def __init__(self, survey: Survey) -> None:
-        self._survey = survey
-        self._expected: int | None = None  # sequence after the last frame seen, or None: anything may follow
-        self._hash: bytes | None = None
-        self._frames_before = 0
-        self._number: int | None = 0  # of the segment to come
-        self._complete_so_far = True
-
-    def skip(self) -> None:
-        """Leave out a segment: nothing is known of what follows from it."""
-        self._complete_so_far, self._hash, self._number = False, None, None
-
-    def segment(self, number: int, name: str, start_sequence: int) -> Iterator[FoundFrame | Problem]:
-        """The frames and problems of one segment."""
-        survey, first = self._survey, int(name[:20])
-        found = FoundSegment(name, first)
-        survey.segments.append(found)
-        if self._expected is not None and first != self._expected:
-            self.skip()
-            yield Problem(f"sequence {self._expected} should follow", name, sequence=first)
-        self._expected = None
+def begun_segments(directory: Path) -> list[str]:
+    """The segments of a recording in order, without those that are only prepared."""
+    begun = []
+    for name in sorted(filter(is_segment_name, os.listdir(directory))):
         try:
-            raw = RawSegment(survey.directory / name)
-        except JournalError as error:
-            self.skip()
-            yield Problem(str(error), name, sequence=first, last_sequence=_last_known(survey, number))
-            return
-        with closing(raw):
-            found.size = raw.size
-            if survey.may_go_on_at(number) and _not_begun(raw):
-                return
-            seed, faults = self._header(raw, number, first)
-            yield from (Problem(fault, name, 0, sequence=first) for fault in faults)
-            walk = FrameWalk(raw, survey.geometry, first, seed)
-            skipped = max(0, start_sequence - first) // survey.geometry.frame_slots
-            self._complete_so_far &= not skipped and not faults
-            yield from self._frames(walk.frames(skipped), raw, found, number)
-
-    def _frames(
-        self, frames: Iterator[FoundFrame], raw: RawSegment, found: FoundSegment, number: int
-    ) -> Iterator[FoundFrame | Problem]:
-        survey, last = self._survey, number == len(self._survey.names) - 1
-        # Of a frame that no other follows yet: perhaps only its writer is not done.
-        pending: Problem | None = None
-        torn, end, sequence = False, 0, found.first_sequence
-        for frame in frames:
-            if pending is not None:
-                yield pending
-            pending, torn = None, frame.torn
-            end = frame.offset + frame.disk_size(survey.geometry)
-            self._hash = frame.stored_hash
-            if frame.stored_hash is not None:
-                found.running_hash = frame.stored_hash.hex()
-            sequence = frame.first_sequence + frame.count
-            if frame.payload is None:
-                self._complete_so_far = False
-                pending = _damage(found.name, frame)
-                found.end_mark_seen = frame.is_end
-                continue
-            if frame.is_end:
-                found.closed = True
-                self._expected = frame.first_sequence
-                yield from self._end_mark(frame, raw, found, number)
-                continue
-            found.slots, found.frames = found.slots + frame.count, found.frames + 1
-            self._expected = frame.first_sequence + frame.count
-            yield frame
-        if pending is not None and not (last and survey.state == BEING_WRITTEN):
-            yield _torn(pending) if torn and survey.may_go_on_at(number) else pending
-        if not found.closed:
-            self._expected, self._hash, self._complete_so_far = None, None, False
-            if not found.end_mark_seen and not survey.may_go_on_at(number):
-                lost = _last_known(survey, number)
-                stretch = (sequence, lost) if lost is not None and sequence <= lost else (None, None)
-                yield Problem("the end mark is missing", found.name, end or None, None, *stretch)
-        self._frames_before += found.frames
-
-    def _header(self, raw: RawSegment, number: int, first: int) -> tuple[bytes | None, list[str]]:
-        """The running hash that the header gives, if it is to be believed, and what is wrong with it."""
-        survey = self._survey
-        try:
-            header = read_header(raw)
-        except JournalError as error:
-            self._number = None if self._number is None else self._number + 1
-            return None, [str(error)]
-        base = survey.header
-        faults = []
-        expected = header.segment_number if self._number is None else self._number
-        self._number = expected + 1
-        if (header.first_sequence, header.segment_number) != (first, expected):
-            faults.append(
-                f"segment header: number {header.segment_number} from sequence {header.first_sequence} on; "
-                f"expected {expected}, {first}"
-            )
-        before = bytes(HASH_SIZE) if expected == 0 else self._hash
-        if before is not None and header.chain != before:
-            faults.append("segment header: it does not follow from the segment before")
-        same = base is None or (header.geometry, header.schema, header.identity) == (
-            base.geometry,
-            base.schema,
-            base.identity,
-        )
-        if not same or not agrees(header, survey.manifest):
-            faults.append("segment header: sizes, schema or identity are not this journal's")
-            return None, faults
-        return header.seed, faults
-
-    def _end_mark(
-        self, frame: FoundFrame, raw: RawSegment, found: FoundSegment, number: int
-    ) -> Iterator[Problem]:
-        survey, last = self._survey, number == len(self._survey.names) - 1
-        assert frame.payload is not None
-        place = (found.name, frame.offset, frame.number, frame.first_sequence)
-        totals = frame.payload.view(TOTALS_DTYPE)[0]
-        first = int(survey.names[0][:20])
-        expected = {
-            "slot_count": frame.first_sequence - first,
-            "last_sequence": frame.first_sequence - 1,
-        }
-        if self._number is not None:
-            expected["segment_count"] = self._number
-        if self._complete_so_far:
-            expected["frame_count"] = self._frames_before + found.frames
-        wrong = [name for name, value in expected.items() if int(totals[name]) != value]
-        if wrong or totals["reserved"].any():
-            yield Problem(f"end mark: {', '.join(wrong) or 'reserved bytes'} can't be right", *place)
-        if (frame.kind == KIND_JOURNAL_END) != last and not survey.may_go_on_at(number):
-            yield Problem(
-                f"end mark: kind {frame.kind}, but {'no' if last else 'another'} segment follows", *place
-            )
-        end = frame.offset + frame.disk_size(survey.geometry)
-        if raw.size != end and survey.state not in (
-            BEING_WRITTEN,
-            UNFINISHED,
-        ):  # a file is cut after its end mark
-            yield Problem(f"{raw.size - end} bytes follow the end mark", found.name, end)
-        entry = _entry(survey, number)
-        if entry is not None and frame.stored_hash is not None:
-            facts = (entry.slot_count, entry.size, entry.running_hash)
-            here = (frame.first_sequence - found.first_sequence, raw.size, frame.stored_hash.hex())
-            if facts != here:
-                yield Problem(
-                    f"end mark: {MANIFEST_NAME} says another size or running hash of this segment", *place
-                )
+            with closing(RawSegment(directory / name)) as raw:
+                if not_begun(raw):
+                    continue
+        except JournalError:
+            pass  # whoever reads it says what is wrong
+        begun.append(name)
+    return begun
 
 
-def _not_begun(raw: RawSegment) -> bool:
-    """Whether a segment was reserved and its header not yet written, or not in full."""
-    head = raw.read(np.empty(BLOCK_SIZE, np.uint8), 0)
-    return not head.any()
-
-
-def _entry(survey: Survey, number: int) -> SegmentEntry | None:
-    manifest = survey.manifest
-    return manifest.segments[number] if manifest is not None and manifest.complete else None
-
-
-def _last_known(survey: Survey, number: int) -> int | None:
-    """The last sequence that a segment must hold, by the manifest or by the segment after it."""
-    entry = _entry(survey, number)
-    if entry is not None:
-        return entry.end_sequence - 1
-    return int(survey.names[number + 1][:20]) - 1 if number + 1 < len(survey.names) else None
-
-
-def _damage(name: str, frame: FoundFrame) -> Problem:
-    last = frame.first_sequence + frame.count - 1 if not frame.is_end else None
-    what = frame.fault if not frame.is_end else f"end mark: {frame.fault}"
-    return Problem(what or "", name, frame.offset, frame.number, frame.first_sequence, last)
-
-
-def _torn(problem: Problem) -> Problem:
-    what = f"torn: written only in part when its writer ended ({problem.what})"
-    place = problem.segment, problem.offset, problem.frame, problem.sequence, problem.last_sequence
-    return Problem(what, *place)
-
-
-__all__ = ["BEING_WRITTEN", "COMPLETE", "UNFINISHED", "UNKNOWN", "FoundSegment", "Survey", "survey"]
+__all__ = [
+    "BEING_RECORDED",
+    "BEING_WRITTEN",
+    "COMPLETE",
+    "INTERRUPTED",
+    "STOPPED",
+    "UNFINISHED",
+    "UNKNOWN",
+    "FoundSegment",
+    "Survey",
+    "begun_segments",
+    "survey",
+]

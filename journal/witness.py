@@ -20,6 +20,8 @@ from disruptor.journal.schema import Schema, parse_schema
 from disruptor.journal.storage import LOCK_NAME
 
 COMPLETE, BEING_WRITTEN, UNFINISHED, UNKNOWN = "complete", "being written", "unfinished", "unknown"
+#: States of a recording: a writer is at work, it has stopped, or it ended without saying so.
+BEING_RECORDED, STOPPED, INTERRUPTED = "being recorded", "stopped", "interrupted"
 
 
 def state_of(path: Path) -> tuple[str, Manifest | None, list[Problem]]:
@@ -27,12 +29,14 @@ def state_of(path: Path) -> tuple[str, Manifest | None, list[Problem]]:
     try:
         manifest = load_manifest(path)
         if not manifest.complete and is_being_written(path):
-            return BEING_WRITTEN, manifest, []
+            return BEING_RECORDED if manifest.recording else BEING_WRITTEN, manifest, []
         # A writer that ended since has left a manifest that says so before it gave up the lock.
         manifest = manifest if manifest.complete else load_manifest(path)
     except JournalError as error:
         what = str(error).removeprefix(f"{path / MANIFEST_NAME}: ")
         return UNKNOWN, None, [Problem(f"{MANIFEST_NAME}: {what}")]
+    if manifest.recording:
+        return STOPPED, manifest, []  # as its last tail confirms, or not
     return COMPLETE if manifest.complete else UNFINISHED, manifest, []
 
 

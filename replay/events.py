@@ -22,6 +22,7 @@ from disruptor.feeds.encoder import MAX_SLOTS_PER_LOG, Encoder, RemovedLogsFound
 from disruptor.feeds.source import LogSource
 from disruptor.handlers.venues import Venue
 from disruptor.journal.reader import JournalReader
+from disruptor.journal.recording_reader import open_journal
 from disruptor.replay.pipeline import Pipeline, RingWriter
 from disruptor.replay.settings import RunSettings
 from disruptor.replay.slots import Run
@@ -66,9 +67,9 @@ class JournalEvents:
     """The frames of a finished journal."""
 
     def __init__(self, directory: str) -> None:
-        self.reader = JournalReader(directory)
+        self.reader = open_journal(directory)
         summary = self.reader.summary
-        self.chain_id: int | None = summary.get("chain_id") or None
+        self.chain_id: int | None = summary.get("chain_id") or self.reader.identity.get("chain_id") or None
         self._warnings: dict[str, int] = dict(summary.get("warnings", {}))
         self._done = 0
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from disruptor.errors import CorruptFrameError, JournalError
 from disruptor.journal.directory import is_journal
 from disruptor.journal.layout import Bytes
-from disruptor.journal.reader import BUFFERS, JournalReader, open_journal
+from disruptor.journal.reader import BUFFERS, JournalReader
+from disruptor.journal.recording_reader import open_journal
 
 
 @pytest.mark.slow
