@@ -12,7 +12,7 @@ went that `finish` has not seen is void: `undo` makes it fresh again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,6 @@ class Restore:
     ----------
     state : fresh; mutated
     stored : what the image holds, table by table
-    kept : tables of the state that stay as they are, whatever is stored of them
 
     Raises
     ------
@@ -45,10 +44,10 @@ class Restore:
     CapacityError : a table is too small; nothing has changed.
     """
 
-    def __init__(self, state: State, stored: Sequence[Stored], kept: Collection[str] = ()) -> None:
+    def __init__(self, state: State, stored: Sequence[Stored]) -> None:
         self._state, self._stored = state, list(stored)
         tables = {table.name: table for table in state.tables}
-        self._tables: list[Table | None] = []
+        self._tables: list[Table] = []
         for schema, numbers in self._stored:
             table = tables.get(schema.name)
             if table is None:
@@ -58,14 +57,14 @@ class Restore:
                 )
             check_fits(schema, numbers, table, state.capacities[schema.name])
             assert not state.arrays[schema.name].meta[0]["high"], "restore: the state must be fresh"
-            self._tables.append(None if schema.name in kept else table)
+            self._tables.append(table)
         self._beside: dict[int, Octets] = {}
 
     def rows(self, number: int) -> Octets:
         """Where the rows of the stored table `number` go: (rows * row_size,) uint8 to be filled."""
         schema, numbers = self._stored[number]
         table, size = self._tables[number], numbers.rows * schema.row_size
-        if table is not None and schema == schema_of(table):
+        if schema == schema_of(table):
             rows: Octets = self._state.arrays[table.name].rows.view(np.uint8)[:size]
             return rows
         return self._beside.setdefault(number, np.empty(size, np.uint8))
@@ -73,11 +72,7 @@ class Restore:
     def links(self, number: int) -> npt.NDArray[np.int64]:
         """Where the links of the stored table `number` go: (rows,) int64 to be filled; empty unless it is hashed."""
         schema, numbers = self._stored[number]
-        count = numbers.rows if schema.hashed else 0
-        table = self._tables[number]
-        if table is None:
-            return np.empty(count, np.int64)
-        return self._state.arrays[table.name].links[:count]
+        return self._state.arrays[schema.name].links[: numbers.rows if schema.hashed else 0]
 
     def finish(self) -> None:
         """Make a state of what was put in.
@@ -88,8 +83,6 @@ class Restore:
         """
         for number, (schema, numbers) in enumerate(self._stored):
             table = self._tables[number]
-            if table is None:
-                continue
             arrays = self._state.arrays[table.name]
             if number in self._beside:
                 _move(self._beside[number], schema, arrays.rows[: numbers.rows])
@@ -102,11 +95,9 @@ class Restore:
             meta["count"], meta["high"], meta["free"] = numbers.live, numbers.high, numbers.free
 
     def undo(self) -> None:
-        """Make the state fresh again; tables that were to be kept are as they were."""
+        """Make the state fresh again: all rows that were to come are zero."""
         for number, (schema, numbers) in enumerate(self._stored):
             table = self._tables[number]
-            if table is None:
-                continue
             arrays = self._state.arrays[table.name]
             arrays.rows.view(np.uint8)[: numbers.rows * table.row_size] = 0
             arrays.links[: numbers.rows if schema.hashed else 0] = 0
@@ -115,9 +106,9 @@ class Restore:
             meta["count"], meta["high"], meta["free"], meta["inserts_left"] = 0, 0, -1, 0
 
 
-def restore_image(state: State, image: StateImage, kept: Collection[str] = ()) -> None:
+def restore_image(state: State, image: StateImage) -> None:
     """Put an image in memory into a fresh state; see `Restore`."""
-    restore = Restore(state, [(part.schema, part.numbers) for part in image.parts], kept)
+    restore = Restore(state, [(part.schema, part.numbers) for part in image.parts])
     for number, part in enumerate(image.parts):
         restore.rows(number)[:] = part.rows.reshape(-1)
         restore.links(number)[:] = part.links

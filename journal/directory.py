@@ -15,7 +15,7 @@ import msgspec
 
 from disruptor.errors import JournalError, UnfinishedJournalError
 from disruptor.journal.manifest import MANIFEST_NAME, Manifest, load_manifest
-from disruptor.journal.storage import INDEX_NAME, LOCK_NAME, Storage, reported
+from disruptor.journal.storage import INDEX_NAME, LOCK_NAME, SNAPSHOTS_NAME, Storage, reported
 
 #: Differences between two commands that a message names.
 _SHOWN = 3
@@ -42,7 +42,7 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 
 
 def _own(name: str) -> bool:
-    known = (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME, INDEX_NAME)
+    known = (MANIFEST_NAME, MANIFEST_NAME + ".tmp", LOCK_NAME, INDEX_NAME, SNAPSHOTS_NAME)
     return name in known or is_segment_name(name)
 
 

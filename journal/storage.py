@@ -20,6 +20,8 @@ from disruptor.journal.layout import Bytes
 LOCK_NAME = "journal.lock"
 #: Made by readers, see `disruptor.journal.index`.
 INDEX_NAME = "journal.index"
+#: The folder of snapshots, see `disruptor.journal.snapshot_store`.
+SNAPSHOTS_NAME = "snapshots"
 
 
 class Storage:

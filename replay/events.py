@@ -72,10 +72,15 @@ class JournalEvents:
         self.chain_id: int | None = summary.get("chain_id") or self.reader.identity.get("chain_id") or None
         self._warnings: dict[str, int] = dict(summary.get("warnings", {}))
         self._done = 0
+        self._start = self.reader.first_sequence
+
+    def start_after(self, sequence: int) -> None:
+        """Leave out all events up to this sequence, without reading them; before `runs`."""
+        self._start, self._done = sequence + 1, sequence + 1 - self.reader.first_sequence
 
     def runs(self) -> Generator[Run]:
         """Each frame is a run."""
-        for frame in self.reader.frames():
+        for frame in self.reader.frames(self._start):
             yield Run(frame.slots, frame.first_sequence)
             self._done += frame.count
 

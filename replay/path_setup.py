@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from disruptor.errors import SettingError
 from disruptor.handlers.opportunities import BOUNDARIES
@@ -26,6 +28,8 @@ WRAPPED_NATIVE = {
     8453: "0x4200000000000000000000000000000000000006",  # Base, WETH
     42161: "0x82af49447d8a07e3bd95bd0d56f35241523fbab1",  # Arbitrum One, WETH
 }
+#: Tables whose rows are what settings make of them.
+SETTING_TABLES = ("path_settings", "base_tokens", "native_pools")
 
 
 def set_up_paths(state: State, settings: RunSettings, chain_id: int | None) -> None:
@@ -58,6 +62,15 @@ def set_up_paths(state: State, settings: RunSettings, chain_id: int | None) -> N
     base = arbitrage.base_tokens or ((native,) if native else ())
     row["base_tokens"] = _fill(state, "base_tokens", base)
     row["native_pools"] = _fill(state, "native_pools", [native, *arbitrage.native_pools] if native else [])
+
+
+def keep_screen(rows: Mapping[str, npt.NDArray[Any]], state: State) -> None:
+    """Let rows of settings have paths screened as a state has had them screened so far, which no output shows.
+
+    Legs are only valued where paths are screened by them, so a state can't go on in the other way.
+    """
+    if "path_settings" in rows:
+        rows["path_settings"][0]["simd"] = state.arrays["path_settings"].rows[0]["simd"]
 
 
 def _fill(state: State, table: str, addresses: Sequence[str]) -> int:

@@ -12,12 +12,16 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import TypeVar
 
+from disruptor.errors import InputError
 from disruptor.feeds.encoder import RemovedLogsFound
 from disruptor.handler_set import HandlerSet
+from disruptor.journal.snapshot_layout import SnapshotFacts
+from disruptor.journal.snapshot_store import SnapshotStore
 from disruptor.processor import OutputConsumer, Processor
-from disruptor.replay.events import EventSource, Inputs, LogEvents, open_events
+from disruptor.replay.events import EventSource, Inputs, JournalEvents, LogEvents, open_events
 from disruptor.replay.program import Memory, build_handler_set, build_processor, pin
 from disruptor.replay.request import Progress, ProgressUpdate, RunRequest
+from disruptor.replay.restore import Restored, RunIdentity, events_of, restore_newest
 from disruptor.replay.slots import Run
 from disruptor.replay.user_code import load_user_code, venues_in
 
@@ -40,6 +44,37 @@ class Session:
         self.events, self.processor, self.memory = events, processor, memory
         self.restarted = False
         self._progress, self._told = progress, 0.0
+
+    def restore(
+        self,
+        identity: RunIdentity,
+        at_most: int | None = None,
+        *,
+        accept: Callable[[SnapshotFacts], bool] = lambda _: True,
+        allow_code_change: bool = False,
+    ) -> Restored:
+        """Begin behind the newest snapshot of the journal that may be used, if there is one; before `runs`.
+
+        Raises
+        ------
+        InputError : the source is not a journal, or not as it is.
+        CapacityError : a table is too small for the snapshot's rows.
+        """
+        if not isinstance(self.events, JournalEvents):
+            raise InputError("--from-snapshot: expected a journal as the source, without --pools")
+        reader = self.events.reader
+        restored = restore_newest(
+            SnapshotStore(reader.directory),
+            self.processor,
+            identity,
+            at_most,
+            event_at=events_of(reader),
+            accept=accept,
+            allow_code_change=allow_code_change,
+        )
+        if restored.sequence is not None:
+            self.events.start_after(restored.sequence)
+        return restored
 
     def runs(self) -> Generator[Run]:
         """The events run by run; `process` each before the next is asked for. Tells progress."""
