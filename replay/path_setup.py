@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -64,13 +64,12 @@ def set_up_paths(state: State, settings: RunSettings, chain_id: int | None) -> N
     row["native_pools"] = _fill(state, "native_pools", [native, *arbitrage.native_pools] if native else [])
 
 
-def keep_screen(rows: Mapping[str, npt.NDArray[Any]], state: State) -> None:
-    """Let rows of settings have paths screened as a state has had them screened so far, which no output shows.
+def keep_screen(settings: npt.NDArray[Any], state: State) -> None:
+    """Let rows of `path_settings` have paths screened as a state has had them screened so far, which no output shows.
 
     Legs are only valued where paths are screened by them, so a state can't go on in the other way.
     """
-    if "path_settings" in rows:
-        rows["path_settings"][0]["simd"] = state.arrays["path_settings"].rows[0]["simd"]
+    settings[0]["simd"] = state.arrays["path_settings"].rows[0]["simd"]
 
 
 def _fill(state: State, table: str, addresses: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -185,10 +185,12 @@ def _refuse(snapshot: Snapshot, changed: tuple[str, ...], event_at: EventAt | No
 def _load(store: SnapshotStore, snapshot: Snapshot, processor: Processor) -> None:
     """Put the rows into the processor's tables; those of settings stay, whether it works or not."""
     arrays = processor.state.arrays
-    own: dict[str, Any] = {name: arrays[name].rows.copy() for name in SETTING_TABLES if name in arrays}
+    # As bytes: a copy of rows may have anything between the fields.
+    own = {name: arrays[name].rows.view(np.uint8).copy() for name in SETTING_TABLES if name in arrays}
     try:
         store.load(snapshot, processor.state)
-        keep_screen(own, processor.state)
+        if "path_settings" in own:
+            keep_screen(own["path_settings"].view(arrays["path_settings"].rows.dtype), processor.state)
     finally:
-        for name, rows in own.items():
-            arrays[name].rows[:] = rows
+        for name, octets in own.items():
+            arrays[name].rows.view(np.uint8)[:] = octets
