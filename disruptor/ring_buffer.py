@@ -40,7 +40,7 @@ from disruptor.layout import (
 )
 from disruptor.memory import Region
 from disruptor.pages import PagePolicy
-from disruptor.sequence import minimum_gate
+from disruptor.sequence import INITIAL, minimum_gate
 from disruptor.status import OK, RING_FULL, SEQUENCE_REGRESSED
 from disruptor.wait_strategy import DEFAULT_WAIT_STRATEGY, make_wait_strategy, signal, wake_waiters
 
@@ -286,6 +286,13 @@ class RingBuffer:
             self.slots[span] = raw[done : done + length]
             done += length
         self.publish(first + len(rows) - 1)
+
+    def begin_at(self, sequence: int) -> None:
+        """Publish `sequence` first. Only for a ring into which nobody has published, before anyone joins."""
+        assert self.cursor == self.claimed == INITIAL, "begin_at: this ring is in use"
+        store_relaxed(self.block, CACHED_GATE_WORD, sequence - 1)
+        store_relaxed(self.block, CLAIMED_WORD, sequence - 1)
+        store_release(self.block, CURSOR_WORD, sequence - 1)
 
     def resume_producer(self) -> int:
         """Forget claims that a dead producer never published; returns the cursor. Only for its one successor.

@@ -116,6 +116,11 @@ class Recorder:
         self._lock: int | None = None
         self._open(manifest_of(RECORDING, self._sink, self._schema, *self._facts, {}))
 
+    @property
+    def is_direct(self) -> bool | None:
+        """Whether files are written past the page cache; None until the first was made."""
+        return self._storage.is_direct
+
     # --- opening --------------------------------------------------------------------------------------------
 
     def _open(self, begun: Manifest) -> None:
