@@ -14,6 +14,7 @@ import inspect
 import os
 import sys
 import tempfile
+import threading
 import time
 import types
 import warnings
@@ -65,6 +66,8 @@ def cache_folder() -> Path:
 
 
 STORE.find_folder = cache_folder
+#: Threads load and compile one after the other: a module is in `sys.modules` before it has been executed.
+_loading = threading.RLock()
 
 
 def load_generated(stem: str, key: str, source: str) -> types.ModuleType:
@@ -72,7 +75,11 @@ def load_generated(stem: str, key: str, source: str) -> types.ModuleType:
 
     The file appears by rename, so a second process never imports half of it.
     """
-    name = f"disruptor_{stem}_{key}"
+    with _loading:
+        return _load_generated(f"disruptor_{stem}_{key}", source)
+
+
+def _load_generated(name: str, source: str) -> types.ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     folder = cache_folder()
@@ -119,6 +126,11 @@ def compiled_for(label: str, dispatcher: Any, *args: Any) -> Callable[..., Any]:
     if JIT_DISABLED:
         entry_point: Callable[..., Any] = dispatcher
         return entry_point
+    with _loading:
+        return _compiled_for(label, dispatcher, *args)
+
+
+def _compiled_for(label: str, dispatcher: Any, *args: Any) -> Callable[..., Any]:
     began = time.perf_counter()
     signature = tuple(map(_typeof, args))
     hits = sum(dispatcher.stats.cache_hits.values())
@@ -157,11 +169,13 @@ class Entry:
         """Run the kernel with positional arguments."""
         if JIT_DISABLED:
             return self.function(*args)
-        if self._dispatcher is None:
-            self._dispatcher = self._load()
         if self._first_call:
-            compiled_for(self.function.__qualname__, self._dispatcher, *args)
-            self._first_call = False
+            with _loading:
+                if self._dispatcher is None:
+                    self._dispatcher = self._load()
+                if self._first_call:
+                    compiled_for(self.function.__qualname__, self._dispatcher, *args)
+                    self._first_call = False
         return self._dispatcher(*args)
 
     def _load(self) -> Any:

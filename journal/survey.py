@@ -139,6 +139,7 @@ class Survey:
                 else:
                     self.segments_end = found.first_sequence + found.count
                 yield found
+            self.segments_end = walked.expected or self.segments_end
 
 
 def survey(directory: str | os.PathLike[str]) -> Survey:

@@ -41,7 +41,8 @@ class Walk:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
-        self._expected: int | None = None  # sequence after the last frame seen, or None: anything may follow
+        #: The sequence behind the last segment, if that is closed; None: anything may follow.
+        self.expected: int | None = None
         self._hash: bytes | None = None
         self._frames_before = 0
         self._number: int | None = 0  # of the segment to come
@@ -56,10 +57,10 @@ class Walk:
         survey, first = self._survey, int(name[:20])
         found = FoundSegment(name, first)
         survey.segments.append(found)
-        if self._expected is not None and first != self._expected:
+        if self.expected is not None and first != self.expected:
             self.skip()
-            yield Problem(f"sequence {self._expected} should follow", name, sequence=first)
-        self._expected = None
+            yield Problem(f"sequence {self.expected} should follow", name, sequence=first)
+        self.expected = None
         try:
             raw = RawSegment(survey.directory / name)
         except JournalError as error:
@@ -100,16 +101,16 @@ class Walk:
                 continue
             if frame.is_end:
                 found.closed = True
-                self._expected = frame.first_sequence
+                self.expected = frame.first_sequence
                 yield from self._end_mark(frame, raw, found, number)
                 continue
             found.slots, found.frames = found.slots + frame.count, found.frames + 1
-            self._expected = frame.first_sequence + frame.count
+            self.expected = frame.first_sequence + frame.count
             yield frame
         if pending is not None and not (last and survey.state in LIVE):
             yield _torn(pending) if torn and survey.may_go_on_at(number) else pending
         if not found.closed:
-            self._expected, self._hash, self._complete_so_far = None, None, False
+            self.expected, self._hash, self._complete_so_far = None, None, False
             if not found.end_mark_seen and not survey.may_go_on_at(number):
                 lost = _last_known(survey, number)
                 stretch = (sequence, lost) if lost is not None and sequence <= lost else (None, None)

@@ -11,8 +11,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +245,22 @@ def test_kernels_themselves_are_never_cached_on_disk() -> None:
         if type(getattr(value, "_cache", None)).__name__ == "FunctionCache"
     ]
     assert not cached
+
+
+@pytest.mark.compiled
+def test_threads_that_first_call_a_kernel_at_once_all_get_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISRUPTOR_CACHE", str(tmp_path))
+    (tmp_path / "twice.py").write_text(
+        "from disruptor.compile_cache import entry\n\n\n@entry\ndef twice(a):\n    return a * 2\n"
+    )
+    kernel = compile_cache.import_file("twice_of_threads", tmp_path / "twice.py").twice
+    together = threading.Barrier(4)
+
+    def call(value: int) -> int:
+        together.wait()
+        return int(kernel(value))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(call, range(4))) == [0, 2, 4, 6]
