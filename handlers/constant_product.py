@@ -129,7 +129,12 @@ def _why_unpaid(amount_out: U256, reserve_in: U256, reserve_out: U256) -> int:
 def most_in(state: Any, pool: Any, zero_for_one: Any) -> U256:
     """What still fits: a pair reverts rather than hold more than 112 bits."""
     p = read(state.pools, pool)
-    reserve = load(p["reserve0"]) if zero_for_one else load(p["reserve1"])
+    return room_of(load(p["reserve0"]) if zero_for_one else load(p["reserve1"]))
+
+
+@jit
+def room_of(reserve: U256) -> U256:
+    """What still fits beside a reserve."""
     return sub(_MAX_RESERVE, reserve) if reserve < _MAX_RESERVE else _NOTHING
 
 

@@ -45,17 +45,16 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
-from disruptor.handlers.by_venue import most_in, trade
 from disruptor.handlers.inlining import never_inlined
+from disruptor.handlers.path_bound import cannot_pay_more, is_bounded
 from disruptor.handlers.path_costs import funding_cost
+from disruptor.handlers.path_hops import pay_for, pay_in, prepare_hops
 from disruptor.handlers.path_product import is_product, product_input
 from disruptor.handlers.path_search import hop_of
-from disruptor.handlers.path_standing import note_end
 from disruptor.handlers.path_steps import least_lossy_input
 from disruptor.handlers.wide import add, bit_length, is_zero, load, store, sub, to_f64, u256
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
-from disruptor.status import OK
 
 #: Neighbours tried on the way: of the coarsest amounts, and of others.
 MAX_TRIES, _TRIES = 24, 8
@@ -70,7 +69,6 @@ _TOLERANCE, _NOISE = 2.0**-40, 2.0**-48
 _TWO_62 = 2.0**62
 _TWO_MINUS_32 = 2.0**-32
 _NOTHING, _ONE = U256(0), U256(1)
-_NO_LIMIT = U256(0)
 
 
 @jit
@@ -107,6 +105,7 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
         return best_in, best_out
     hops, certain = np.int64(path["hops"]), is_product(state, path)
     limit = load(read(state.path_settings, 0)["max_amount_in"])
+    prepare_hops(state, path, forward)
     amount = wide_of(guess)
     if certain:
         amount = product_input(state, path, forward, amount)
@@ -117,13 +116,18 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
             best_in, best_out = amount, out
             _keep(state, path)
     position, anchor = _where_to_look(state, path, amount, reached)
+    first = amount if reached == hops else _NOTHING
+    wanted = _NOTHING
+    bounded = is_bounded(state, path)
     enough = np.inf if certain else gain - 1.0 - (guess + gain) * _NOISE
     for attempt in range(_tries(position, anchor, amount, certain) + 1):
         if to_f64(best) >= enough:
             break
-        wanted = _candidate(state, path, forward, position, anchor, attempt)
+        wanted, before = _candidate(state, path, forward, position, anchor, attempt), wanted
+        if wanted == before or (bounded and cannot_pay_more(state, path, position, wanted, best)):
+            continue
         amount = run_backward(state, path, forward, position, wanted)
-        if is_zero(amount) or (amount > limit and not is_zero(limit)):
+        if is_zero(amount) or amount == first or (amount > limit and not is_zero(limit)):
             continue
         reached, out = run_forward(state, path, forward, amount, True)
         net = _net(state, amount, out) if reached == hops else _NOTHING
@@ -253,23 +257,12 @@ def run_forward(state: Any, path: Any, forward: Any, amount_in: Any, lossy: Any)
     hops = np.int64(path["hops"])
     for k in range(hops):
         pool, zero_for_one = hop_of(path, k, forward)
-        taken, out = _swap(state, k, pool, zero_for_one, amount)
+        taken, out = pay_in(state, np.int64(k), pool, zero_for_one, amount)
         if is_zero(out) or (taken != amount and not lossy):
             return np.int64(k), taken if taken != amount else _NOTHING
         store(row(state.hop_cells, k)["amount_out"], out)
         amount = out
     return hops, amount
-
-
-@jit
-def _swap(state: Any, k: Any, pool: Any, zero_for_one: Any, amount: Any) -> Any:
-    """(what a pool takes of an input, what it pays); one that would hold more than it can reverts."""
-    most = most_in(state, pool, zero_for_one)
-    if amount > most:
-        return most, _NOTHING
-    t = trade(state, pool, zero_for_one, True, amount, _NO_LIMIT)
-    note_end(state, k, pool, zero_for_one, t.status, t.tick)
-    return (t.amount_in, t.amount_out) if t.status == OK else (_NOTHING, _NOTHING)
 
 
 @jit
@@ -280,10 +273,9 @@ def run_backward(state: Any, path: Any, forward: Any, position: Any, wanted: Any
     for back in range(position):
         if is_zero(amount):
             break
-        pool, zero_for_one = hop_of(path, position - 1 - back, forward)
-        t = trade(state, pool, zero_for_one, False, amount, _NO_LIMIT)
-        note_end(state, position - 1 - back, pool, zero_for_one, t.status, t.tick)
-        amount = t.amount_in if t.status == OK and not t.partial else _NOTHING
+        k = position - 1 - back
+        pool, zero_for_one = hop_of(path, k, forward)
+        amount = pay_for(state, np.int64(k), pool, zero_for_one, amount)
     return amount
 
 

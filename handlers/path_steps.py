@@ -16,6 +16,7 @@ import numpy as np
 from disruptor.access import read
 from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.messages import KIND_UNISWAP_V3
+from disruptor.handlers.path_hops import stop_of
 from disruptor.handlers.path_standing import note_end
 from disruptor.handlers.swap_steps import Progress, Terms, step
 from disruptor.handlers.uniswap_v3 import HIGHEST_LIMIT, LOWEST_LIMIT, MAX_STEPS
@@ -48,7 +49,10 @@ def least_lossy_input(state: Any, k: Any, pool: Any, zero_for_one: Any, amount: 
     fee = np.int64(p["fee"])
     if p["kind"] != KIND_UNISWAP_V3 or fee == 0 or bit_length(amount) > _MAX_BITS:
         return amount
-    left = np.int64(low64(left_for_last_step(state, k, pool, zero_for_one, amount)))
+    short, _ = stop_of(state, k, p, zero_for_one, amount)
+    left = np.int64(low64(amount))
+    if not short:
+        left = np.int64(low64(left_for_last_step(state, k, pool, zero_for_one, amount)))
     lost = -(left % _MILLION) * fee % _MILLION
     up, down = lost // fee, (_MILLION - lost + fee - 1) // fee
     if lost == 0 or (up > down and down >= left):

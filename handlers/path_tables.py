@@ -143,7 +143,7 @@ hop_cells = Table(
         "crossed": u32,  # initialized ticks crossed so far
         "lowest": i32,  # of a V3 pool, the ticks at which a swap or the search has been
         "highest": i32,
-        "reserved": u32,
+        "ready": u32,  # `target` and `most_out` hold: see `disruptor.handlers.path_hops`
         "depth_in": f64,  # virtual reserves of the current piece, input side
         "depth_out": f64,
         "kept": f64,  # 1 - fee
@@ -152,6 +152,8 @@ hop_cells = Table(
         "liquidity": u128,
         "amount_out": u256,
         "best_out": u256,
+        "target": u256,
+        "most_out": u256,
     },
     key="hops",
     capacity=MAX_HOPS,

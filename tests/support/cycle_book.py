@@ -12,14 +12,17 @@ import numpy as np
 
 from disruptor.access import read, row
 from disruptor.compile_cache import entry_uncounted
+from disruptor.handlers.path_bound import cannot_pay_more, is_bounded
 from disruptor.handlers.path_curve import refresh_rates
 from disruptor.handlers.path_exact import settle, wide_of
+from disruptor.handlers.path_hops import pay_for, pay_in, prepare_hops
 from disruptor.handlers.path_product import is_product, product_input
-from disruptor.handlers.path_search import best_input, hop_pool
+from disruptor.handlers.path_search import best_input, hop_of, hop_pool
 from disruptor.handlers.path_tables import hop_cells, path_settings, paths, rates
 from disruptor.handlers.path_visit import marginal_products
 from disruptor.handlers.quote_kernels import QUOTE_TABLES
-from disruptor.handlers.wide import load, store
+from disruptor.handlers.wide import is_zero, load, store
+from disruptor.jit import jit
 from disruptor.processor import plain_allocate
 from disruptor.references import StateLayout, bind_state, describe_tables
 from disruptor.state import State
@@ -55,9 +58,32 @@ ANSWER = np.dtype(
         ("out1", "<u8", (4,)),
         ("out2", "<u8", (4,)),
         ("out3", "<u8", (4,)),
+        # Of hop `hop`: what it takes and pays of an input `offered`, and the input for which it pays `offered`.
+        ("hop", "<i8"),
+        ("offered", "<u8", (4,)),
+        ("taken", "<u8", (4,)),
+        ("paid", "<u8", (4,)),
+        ("needed", "<u8", (4,)),
+        # Whether an amount at a position is certain to leave no more than `rival`.
+        ("position", "<i8"),
+        ("wanted", "<u8", (4,)),
+        ("rival", "<u8", (4,)),
+        ("dismissed", "<i8"),
     ],
     align=True,
 )
+
+
+@jit
+def answer_hop(state, path, a):  # type: ignore[no-untyped-def]
+    """What one hop does with an amount, from the pool's state."""
+    forward = a["forward"] != 0
+    prepare_hops(state, path, forward)
+    pool, zero_for_one = hop_of(path, a["hop"], forward)
+    taken, paid = pay_in(state, a["hop"], pool, zero_for_one, load(a["offered"]))
+    store(a["taken"], taken)
+    store(a["paid"], paid)
+    store(a["needed"], pay_for(state, a["hop"], pool, zero_for_one, load(a["offered"])))
 
 
 @entry_uncounted
@@ -87,6 +113,11 @@ def solve_paths(tables, answers):  # type: ignore[no-untyped-def]
             store(a["out1"], load(read(state.hop_cells, 1)["best_out"]))
             store(a["out2"], load(read(state.hop_cells, 2)["best_out"]))
             store(a["out3"], load(read(state.hop_cells, 3)["best_out"]))
+        if not is_zero(load(a["offered"])):
+            answer_hop(state, path, a)
+        if not is_zero(load(a["wanted"])) and is_bounded(state, path):
+            asked = load(a["wanted"]), load(a["rival"])
+            a["dismissed"] = np.int64(cannot_pay_more(state, path, a["position"], asked[0], asked[1]))
 
 
 @dataclass
@@ -199,11 +230,11 @@ class CycleBook(Book):
                 path[f"pool{k}"] = first + k
             first += len(cycle.pools)
 
-    def solve(self, **asked: int) -> list[Any]:
-        """Every cycle's answer, going forward if not asked otherwise."""
+    def solve(self, *each: dict[str, int], **asked: int) -> list[Any]:
+        """Every cycle's answer, going forward if not asked otherwise; what is asked of each, and of all."""
         answers = np.zeros(len(self.cycles), ANSWER)
-        for answer in answers:
-            for name, value in {"forward": 1, **asked}.items():
+        for k, answer in enumerate(answers):
+            for name, value in {"forward": 1, **asked, **(each[k] if each else {})}.items():
                 put(answer, name, value)
         with np.errstate(over="ignore"):
             solve_paths(describe_tables([self.state.arrays[t.name] for t in TABLES], self.fault), answers)
