@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from disruptor import __version__
-from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay, cli_state
+from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay, cli_snapshot, cli_state
 from disruptor.engine.cli_errors import Commands
 from disruptor.engine.cli_options import Debug
 
@@ -26,6 +26,7 @@ app.command("replay")(cli_replay.replay)
 app.command("scan")(cli_replay.scan)
 app.command("quote")(cli_quote.quote)
 app.command("state")(cli_state.state)
+app.command("snapshot")(cli_snapshot.snapshot)
 app.command("warmup")(cli_config.warmup)
 app.add_typer(cli_config.config, name="config")
 app.add_typer(cli_journal.journal, name="journal")

@@ -75,6 +75,10 @@ AllowCodeChange = Annotated[
     bool,
     typer.Option("--allow-code-change", help="Run although code or settings are not those recorded."),
 ]
+FromSnapshot = Annotated[
+    bool,
+    typer.Option("--from-snapshot", help="Begin behind the journal's newest snapshot that fits the bounds."),
+]
 WriteJournal = Annotated[
     str | None, typer.Option("--write-journal", metavar="DIR", help="Also write the event journal here.")
 ]

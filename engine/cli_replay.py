@@ -69,6 +69,7 @@ def replay(
     record: options.Record = None,
     check: options.Check = None,
     allow_code_change: options.AllowCodeChange = False,
+    from_snapshot: options.FromSnapshot = False,
     write_journal: options.WriteJournal = None,
     sort: options.Sort = False,
     strict: options.Strict = False,
@@ -103,6 +104,7 @@ def replay(
         record=checked_file("--record", record),
         check=check,
         allow_code_change=allow_code_change,
+        from_snapshot=from_snapshot,
         write_journal=write_journal,
         sort=sort,
         strict=strict,
@@ -282,6 +284,7 @@ def summary_lines(answer: dict[str, Any]) -> list[str]:
         f"code identity  {answer['code_identity']}; pages {page_text(answer['pages'])}",
         *warning_lines(answer),
         *identity_lines(answer),
+        *snapshot_lines(answer.get("snapshot")),
     ]
 
 
@@ -301,6 +304,17 @@ def identity_lines(answer: dict[str, Any]) -> list[str]:
     if checked and not checked["differences"]:
         lines.append(f"as recorded: {', '.join(checked['against'])}")
     return lines
+
+
+def snapshot_lines(found: dict[str, Any] | None) -> list[str]:
+    """Where the run began, and which snapshots it could not use."""
+    from disruptor.engine.cli_snapshot import problem_lines
+
+    if found is None:
+        return []
+    began = "at the start" if found["sequence"] is None else f"behind the snapshot at {found['sequence']}"
+    allowed = [f"code change allowed: {line}" for line in found["changed"]]
+    return [f"began {began}", *allowed, *problem_lines(found["problems"])]
 
 
 def warning_lines(answer: dict[str, Any]) -> list[str]:

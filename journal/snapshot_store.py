@@ -90,12 +90,15 @@ class SnapshotStore:
         """Put a snapshot's rows into a fresh state, every byte checked; see `disruptor.journal.snapshot_file.load`."""
         load(snapshot, state)
 
-    def plan(self, keep: int | None = None, max_age: float | None = None) -> Retention:
+    def plan(
+        self, keep: int | None = None, max_age: float | None = None, code_identity: str | None = None
+    ) -> Retention:
         """Which snapshots could go: all but the `keep` newest, and those older than `max_age` seconds.
 
-        The newest stays whatever its age. Those that stay are checked to the last byte; one that is damaged does not
-        count, so that another stays for it, and is left where it is. Age is by the chain's clock, from the newest
-        snapshot's last event; where a time is unknown, by the file's own date.
+        The newest stays whatever its age. Those that stay are checked to the last byte; one that is damaged, or of
+        other code than `code_identity`, does not count, so that another stays for it, and is left where it is unless
+        enough newer ones stay. Age is by the chain's clock, from the newest snapshot's last event; where a time is
+        unknown, by the file's own date.
         """
         snapshots, problems = self.candidates()
         removed, kept = list[tuple[Snapshot, str]](), list[Snapshot]()
@@ -105,7 +108,7 @@ class SnapshotStore:
                 removed.append((snapshot, f"{keep} newer ones stay"))
             elif max_age is not None and age > max_age:
                 removed.append((snapshot, f"{age:,.0f} seconds old"))
-            else:
+            elif code_identity in (None, snapshot.facts.code_identity):
                 try:
                     check_file(snapshot)
                     kept.append(snapshot)

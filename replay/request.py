@@ -64,6 +64,7 @@ class ReplayRequest(RunRequest):
     record : file to write what was run and what came out to (`disruptor.replay.record`)
     check : such a file, to hold this run against
     allow_code_change : run although code or settings are another than those of a record
+    from_snapshot : begin behind the newest snapshot of the journal that may be used (`disruptor.replay.from_snapshot`)
     """
 
     from_block: int | None = None
@@ -75,6 +76,7 @@ class ReplayRequest(RunRequest):
     record: str | None = None
     check: str | None = None
     allow_code_change: bool = False
+    from_snapshot: bool = False
     write_journal: str | None = None
     state_out: str | None = None
     opportunities_out: str | None = None

@@ -11,6 +11,7 @@ from disruptor import compile_cache
 from disruptor.errors import InputError
 from disruptor.handlers.venues import Venue
 from disruptor.journal.writer import JournalWriter
+from disruptor.replay import from_snapshot
 from disruptor.replay.bounds import Bounds
 from disruptor.replay.held import HeldAgainst
 from disruptor.replay.importer import journal_facts
@@ -19,6 +20,7 @@ from disruptor.replay.outputs import Collector, last_block
 from disruptor.replay.program import INPUTS
 from disruptor.replay.record import make_record, write_record
 from disruptor.replay.request import OutputSink, Progress, ReplayRequest, choose_types
+from disruptor.replay.restore import RunIdentity
 from disruptor.replay.session import Session, handlers_of, run_session
 from disruptor.replay.slots import Run
 from disruptor.replay.state_out import write_state
@@ -51,6 +53,7 @@ class ReplayResult:
     paths_solved: int
     identity: dict[str, Any]
     checked: dict[str, Any]
+    snapshot: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -79,6 +82,7 @@ class ReplayResult:
             "paths_solved": self.paths_solved,
             "identity": self.identity,
             "checked": self.checked,
+            "snapshot": self.snapshot,
         }
 
 
@@ -98,6 +102,7 @@ def run(
     DisruptorError : whatever can be wrong with input, settings, capacities or handlers; nothing half-written stays.
     """
     began = time.perf_counter()
+    from_snapshot.check_request(request)
     handlers = handlers_of(request)
     held = HeldAgainst(request, handlers)
 
@@ -135,6 +140,9 @@ class _Replay:
         self._muted: dict[str, int] = {}
         self._first, self._last, self._seconds = -1, -1, 0.0
         self._writer: JournalWriter | None = None
+        self._beginning = from_snapshot.begin(
+            session, request, RunIdentity(held.code_identity, held.identity)
+        )
 
     def run(self) -> None:
         """Process everything within the bounds."""
@@ -180,7 +188,7 @@ class _Replay:
             )
 
     def _run_all(self) -> None:
-        block = 0
+        block = self._beginning.block
         needs_block = self._collector.has_sink
         with closing(self._session.runs()) as runs:
             for run_ in runs:
@@ -233,7 +241,10 @@ class _Replay:
             paths_solved=search.get("solved", 0),
             identity=self._held.identity_report(),
             checked={},
+            snapshot=self._beginning.to_json(),
         )
+        if self._beginning.partial:
+            return result
         checked = self._held.verdict(result.to_json(), explicit=self._request.check is not None)
         return replace(result, checked=checked)
 

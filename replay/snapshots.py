@@ -16,7 +16,7 @@ import numpy.typing as npt
 from disruptor.errors import InputError
 from disruptor.handler_set import HandlerSet
 from disruptor.journal.reader import JournalReader
-from disruptor.journal.snapshot_store import Retention, SnapshotStore
+from disruptor.journal.snapshot_store import SnapshotStore
 from disruptor.replay.events import JournalEvents
 from disruptor.replay.held import check_layouts
 from disruptor.replay.request import Progress, RunRequest
@@ -140,11 +140,22 @@ class _Taking:
         }
 
 
-def retention_report(plan: Retention, *, done: bool) -> dict[str, Any]:
-    """What goes and why, what stays, and whether it has gone."""
+def prune_snapshots(
+    directory: str, keep: int | None, max_age: float | None, code_identity: str, *, yes: bool
+) -> dict[str, Any]:
+    """Remove the snapshots of a journal that `SnapshotStore.plan` names, or only name them.
+
+    Returns
+    -------
+    What goes and why, what stays, whether it is done, and what was found damaged.
+    """
+    store = SnapshotStore(directory)
+    plan = store.plan(keep, max_age, code_identity)
+    if yes:
+        store.prune(plan)
     return {
         "removed": [{"path": str(s.path), "sequence": s.sequence, "why": why} for s, why in plan.removed],
-        "done": done,
+        "done": yes,
         "kept": [s.sequence for s in plan.kept],
         "problems": [problem.to_json() for problem in plan.problems],
     }

@@ -93,6 +93,15 @@ def test_a_damaged_one_does_not_count_among_those_that_stay(store: SnapshotStore
     assert [s.sequence for s in store.candidates().snapshots] == [40, 30], "it is left where it is"
 
 
+def test_those_of_other_code_do_not_count_but_go_with_the_older_ones(store: SnapshotStore) -> None:
+    for sequence, minutes in ((15, 1), (50, 5)):
+        other = replace(FACTS, sequence=sequence, event_time_ns=60 * minutes * SECOND, code_identity="x")
+        store.write(view_rows(filled()), other)
+    plan = store.plan(keep=2, code_identity=FACTS.code_identity)
+    assert [s.sequence for s in plan.kept] == [40, 30]
+    assert [s.sequence for s, _ in plan.removed] == [20, 15, 10]
+
+
 def test_a_file_that_can_not_be_removed_is_an_error(store: SnapshotStore) -> None:
     plan = store.plan(keep=3)
     (store.directory / "00000000000000000010.dss").unlink()
