@@ -41,7 +41,7 @@ def to_parquet(
 
     names = tuple(filter(None, (types or "").split(",")))
     selection = Selection(from_sequence=from_sequence, to_sequence=to_sequence, types=names)
-    with _progress("to-parquet") as progress:
+    with progress_of("to-parquet") as progress:
         answer = to_columns(directory, out, selection, kind=kind, progress=progress)
     show(answer, as_json=as_json)
 
@@ -56,7 +56,7 @@ def from_parquet(
     from disruptor.engine.cli_journal import show
     from disruptor.journal.parquet_import import from_columns
 
-    with _progress("from-parquet") as progress:
+    with progress_of("from-parquet") as progress:
         answer = from_columns(archive, directory, progress=progress)
     show(answer, as_json=as_json)
 
@@ -95,8 +95,8 @@ def follow(
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Progress | None]:
-    """Slots done, where somebody sees it."""
+def progress_of(title: str, unit: str = "slots") -> Iterator[Progress | None]:
+    """How much is done, of how much, where somebody sees it."""
     from disruptor.engine.progress import progress_on_stderr
     from disruptor.replay.request import ProgressUpdate
 
@@ -104,4 +104,4 @@ def _progress(title: str) -> Iterator[Progress | None]:
         if report is None:
             yield None
         else:
-            yield lambda done, total: report(ProgressUpdate(done, total, "slots", 0))
+            yield lambda done, total: report(ProgressUpdate(done, total, unit, 0))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from disruptor.engine import cli_archive, cli_inspect, cli_prove
+from disruptor.engine import cli_archive, cli_inspect, cli_prove, cli_retention
 from disruptor.engine import cli_options as options
 
 VERIFICATION_FAILED = 1
@@ -20,6 +20,8 @@ journal.command()(cli_prove.check)
 journal.command()(cli_archive.follow)
 journal.command()(cli_archive.to_parquet)
 journal.command()(cli_archive.from_parquet)
+journal.command()(cli_retention.compact)
+journal.command()(cli_retention.purge)
 
 
 def import_logs(

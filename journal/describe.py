@@ -41,6 +41,7 @@ def describe(directory: str | os.PathLike[str]) -> dict[str, Any]:
         **asdict(found.geometry),
         "first_sequence": first,
         "last_sequence": last,
+        "purged_before": None if found.head is None else found.head.first_sequence,
         "slots": sum(segment.slots for segment in segments) + found.tail_slots,
         "frames": frames,
         "size": sum(segment.size for segment in segments),

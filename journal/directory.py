@@ -14,12 +14,16 @@ from typing import Any
 import msgspec
 
 from disruptor.errors import JournalError, UnfinishedJournalError
+from disruptor.journal.compressed import SUFFIX
 from disruptor.journal.manifest import MANIFEST_NAME, Manifest, load_manifest
 from disruptor.journal.storage import INDEX_NAME, LOCK_NAME, SNAPSHOTS_NAME, Storage, reported
 
 #: Differences between two commands that a message names.
 _SHOWN = 3
-_RECORDING_FILE = re.compile(r"(tail-[0-9]{12}\.dst|incarnations\.json(\.tmp)?|snapshots|readers)\Z")
+_RECORDING_FILE = re.compile(
+    r"(tail-[0-9]{12}\.dst|incarnations\.json(\.tmp)?|snapshots|readers|journal\.head(\.tmp)?|maintenance\.lock"
+    r"|[0-9]{20}\.dsj\.zst(\.tmp)?)\Z"
+)
 _SEGMENT_FILE = re.compile(r"[0-9]{20}\.dsj\Z")
 
 
@@ -36,7 +40,8 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a directory that holds a journal: whole, unfinished or damaged. Reads no file."""
     try:
         with os.scandir(path) as entries:
-            return any(entry.name == MANIFEST_NAME or is_segment_name(entry.name) for entry in entries)
+            names = [entry.name for entry in entries]
+            return MANIFEST_NAME in names or any(is_segment_name(name.removesuffix(SUFFIX)) for name in names)
     except OSError:
         return False
 

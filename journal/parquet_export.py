@@ -284,6 +284,14 @@ def _add(waiting: _Waiting, slots: Bytes, sequences: Sequences) -> None:
 
 def _check_restorable(reader: JournalReader) -> None:
     """Refuse an archive of which the same journal could not be made again."""
+    if reader.head is not None:
+        raise JournalError(
+            f"{reader.head.why(reader.directory)}; a range or types make an export of what is left"
+        )
+    if not reader.manifest.complete:
+        raise JournalError(
+            f"{reader.directory}: a recording that is not finished: choose types or a range, for an export"
+        )
     report = verify(reader.directory)
     if not report.ok:
         raise JournalError(f"{reader.directory}: damaged, so no archive of it is made: {report.problems[0]}")

@@ -98,6 +98,10 @@ def prove(
         raise CorruptFrameError(
             f"{found.problems[0]} ({len(found.problems)} problems): no proof of a damaged journal"
         )
+    if found.purged_before is not None:
+        raise JournalError(
+            f"{directory}: sequences before {found.purged_before} were purged: what is proven is a whole journal"
+        )
     bound = None if report is None else bind_report(report, manifest)
     proof = Proof(
         format=FORMAT,
@@ -135,6 +139,10 @@ def check(
     problems = _signature_problems(proof, public_key)
     found = verify(directory)
     problems += found.problems
+    if found.purged_before is not None:
+        problems.append(
+            f"sequences before {found.purged_before} were purged: nothing can be said of those bytes"
+        )
     if found.problems and found.status != "complete":
         return problems
     manifest = load_complete_manifest(directory)

@@ -22,6 +22,7 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,12 +31,17 @@ from typing import Any
 import numpy as np
 
 from disruptor.errors import CorruptFrameError, JournalError
+from disruptor.journal.head import load_head
 from disruptor.journal.layout import FRAME_HEADER_SIZE, KIND_SLOTS, Bytes
 from disruptor.journal.manifest import MANIFEST_NAME, Manifest, load_complete_manifest
+from disruptor.journal.readers import register
 from disruptor.journal.segment import Place, SegmentReader, places
+from disruptor.journal.segment_file import segment_exists
 
 #: Frames in flight, the one with the consumer included.
 BUFFERS = 4
+#: How often a reader says how far it has come.
+_TELL_SLOTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,9 @@ class JournalReader:
     ----------
     manifest : everything `journal.json` says
     messages : the schema, as `MessageType.schema()` describes each message
-    first_sequence, last_sequence, slot_count, slot_size, frame_slots : from the manifest
+    first_sequence, last_sequence, slot_count : of what is left of the journal
+    head : what was purged before that, or None
+    slot_size, frame_slots : from the manifest
     identity, settings, summary, running_hash, schema_hash : from the manifest
 
     Raises
@@ -136,28 +144,35 @@ class JournalReader:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
         self.manifest = manifest = load_complete_manifest(directory)
+        self.head = load_head(directory)
         self.first_sequence, self.last_sequence = manifest.first_sequence, manifest.last_sequence
-        self.slot_count, self.slot_size, self.frame_slots = (
-            manifest.slot_count,
-            manifest.slot_size,
-            manifest.frame_slots,
-        )
+        if self.head is not None:
+            self.first_sequence = self.head.first_sequence
+        self.slot_count = self.last_sequence + 1 - self.first_sequence
+        self.slot_size, self.frame_slots = manifest.slot_size, manifest.frame_slots
         self.identity, self.settings, self.summary = manifest.identity, manifest.settings, manifest.summary
         self.running_hash, self.schema_hash = manifest.running_hash, manifest.schema_hash
-        for entry in manifest.segments:
-            if not (self.directory / entry.name).is_file():
+        for entry in manifest.segments[self._left :]:
+            if not segment_exists(self.directory / entry.name):
                 raise JournalError(
                     f"{self.directory}: segment {entry.name} is missing (sequences {entry.first_sequence} to "
                     f"{entry.end_sequence - 1}): restore it from a copy, or import again",
                     segment=str(self.directory / entry.name),
                     sequence=entry.first_sequence,
                 )
-        segment = SegmentReader(directory, manifest, 0)
+        segment = SegmentReader(directory, manifest, self._left)
         segment.close()
         self.messages = self._messages(segment.schema)
 
+    @property
+    def _left(self) -> int:
+        """The number of the first segment that is left."""
+        return 0 if self.head is None else self.head.segment_number
+
     def frames(self, start_sequence: int | None = None) -> Iterator[Frame]:
         """The journal's frames in order, from the start or from a sequence on.
+
+        While they are read, no purge takes what is still to come (`disruptor.journal.readers`).
 
         Parameters
         ----------
@@ -165,21 +180,41 @@ class JournalReader:
 
         Raises
         ------
-        JournalError : a sequence outside the journal.
+        JournalError : a sequence outside the journal, or purged; without one, of a journal whose start was purged.
         CorruptFrameError : damaged bytes; every frame before them has been given.
         """
+        if self.head is not None and (start_sequence is None or start_sequence < self.head.first_sequence):
+            raise JournalError(self.head.why(self.directory))
         start = self.first_sequence if start_sequence is None else start_sequence
         if not self.first_sequence <= start <= self.last_sequence + 1:
             raise JournalError(
                 f"{self.directory}: sequence {start} is outside the journal "
                 f"({self.first_sequence} to {self.last_sequence})"
             )
-        return self._frames(start)
+        return self._registered(start)
+
+    def _registered(self, start: int) -> Iterator[Frame]:
+        """The frames, with everybody told from where on they are still needed."""
+        place = register(self.directory, start)
+        try:
+            head = load_head(self.directory)
+            if head is not None and start < head.first_sequence:  # purged since this was opened
+                raise JournalError(head.why(self.directory))
+            told = start
+            with closing(self._frames(start)) as frames:
+                for frame in frames:
+                    if place is not None and frame.first_sequence - told >= _TELL_SLOTS:
+                        told = frame.first_sequence
+                        place.advance(told)
+                    yield frame
+        finally:
+            if place is not None:
+                place.close()
 
     def _messages(self, schema: bytes) -> list[dict[str, Any]]:
         """The layouts in a header, which must be those that the manifest vouches for."""
         if hashlib.sha256(schema).hexdigest() != self.schema_hash:
-            path = str(self.directory / self.manifest.segments[0].name)
+            path = str(self.directory / self.manifest.segments[self._left].name)
             raise CorruptFrameError(
                 f"{path}: the schema is not the one that {MANIFEST_NAME} vouches for: restore this segment from a copy",
                 segment=path,
@@ -189,13 +224,13 @@ class JournalReader:
         messages: list[dict[str, Any]] = json.loads(schema)
         return messages
 
-    def _frames(self, start: int) -> Iterator[Frame]:
+    def _frames(self, start: int) -> Generator[Frame]:
         manifest = self.manifest
         loader = SegmentLoader(self.directory, manifest)
         wanted = (
             place
             for number, entry in enumerate(manifest.segments)
-            if start <= entry.end_sequence
+            if start <= entry.end_sequence and number >= self._left
             for place in places(manifest, number, start)
         )
         loaded = read_ahead(loader, wanted, manifest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -50,12 +50,13 @@ class RecordingReader(JournalReader):
         self.messages = [] if found.header is None else json.loads(found.header.schema)
 
     def _take(self, manifest: Manifest, found: Survey) -> None:
+        self.head = found.head
         self.first_sequence = int(found.names[0][:20]) if found.names else manifest.first_sequence
         self.slot_size, self.frame_slots = manifest.slot_size, manifest.frame_slots
         self.identity, self.settings, self.summary = manifest.identity, manifest.settings, {}
         self.running_hash, self.schema_hash = manifest.running_hash, manifest.schema_hash
 
-    def _frames(self, start: int) -> Iterator[Frame]:
+    def _frames(self, start: int) -> Generator[Frame]:
         """The frames from a sequence on, up to where the recording came when this was opened."""
         found, end = survey(self.directory), self.last_sequence + 1
         with closing(found.frames(start)) as frames:

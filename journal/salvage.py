@@ -15,7 +15,6 @@ afterwards.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,6 +45,7 @@ from disruptor.journal.layout import (
     running_hash,
     seed_hash,
 )
+from disruptor.journal.segment_file import SegmentFile, open_segment
 
 SECTOR_SIZE = 512
 #: Of slots up to this size every sector holds a header with a type id, which is never zero.
@@ -123,26 +123,28 @@ class FoundFrame:
 
 
 class RawSegment:
-    """An open file that may be a segment. Only regular files are read: a pipe would wait for ever."""
+    """An open file that may be a segment, plain or compressed.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    Parameters
+    ----------
+    path : its plain name
+    opened : the file, if it is open already; closed by `close`
+    """
+
+    def __init__(self, path: str | os.PathLike[str], opened: SegmentFile | None = None) -> None:
         self.path = str(path)
         try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._file = open_segment(self.path) if opened is None else opened
         except OSError as error:
             raise JournalError(f"can't be opened: {error.strerror or error}", path=self.path) from error
-        found = os.fstat(self._fd)
-        if not stat.S_ISREG(found.st_mode):
-            os.close(self._fd)
-            raise JournalError("is no regular file", path=self.path)
-        self.size = found.st_size
+        self.size = self._file.size
 
     def read(self, buffer: Bytes, offset: int) -> Bytes:
         """Fill `buffer` from `offset`; returns the part that the file had."""
         done = 0
         while done < len(buffer):  # bounded: each turn reads at least a byte or ends the loop
             try:
-                got = os.preadv(self._fd, [buffer[done:].data], offset + done)
+                got = self._file.read_at(buffer[done:], offset + done)
             except OSError as error:
                 raise JournalError(f"reading failed: {error.strerror or error}", path=self.path) from error
             if got == 0:
@@ -152,7 +154,7 @@ class RawSegment:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        self._file.close()
 
 
 def read_header(raw: RawSegment) -> SegmentHeader:
@@ -238,6 +240,9 @@ class FrameWalk:
 
     def extent(self) -> int:
         """Offset of the last frame whose header holds; -1 if there is none."""
+        end = self._raw.size - BLOCK_SIZE
+        if end % BLOCK_SIZE == 0 and self._header_at(end) is not None:
+            return end  # of a closed segment, of which nothing else need be read
         last = -1
         for number in range(self._frames + 1):
             offset = self._offset(number)
@@ -246,9 +251,7 @@ class FrameWalk:
             header = self._header_at(offset)
             if header is not None:
                 last = offset
-        end = self._raw.size - BLOCK_SIZE
-        short = end > last and end % BLOCK_SIZE == 0 and self._header_at(end) is not None
-        return end if short else last
+        return last
 
     def load(self, number: int, offset: int, sequence: int, previous: bytes | None) -> FoundFrame:
         """Read and check what stands at a frame's place.

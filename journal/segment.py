@@ -39,6 +39,7 @@ from disruptor.journal.layout import (
     seed_hash,
 )
 from disruptor.journal.manifest import Manifest, SegmentEntry
+from disruptor.journal.segment_file import SegmentFile, open_segment
 from disruptor.journal.storage import Storage, reported
 
 
@@ -207,7 +208,9 @@ class SegmentReader:
         self._entry = manifest.segments[segment]
         self._path = str(Path(directory) / self._entry.name)
         try:
-            self._fd: int | None = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file: SegmentFile | None = open_segment(self._path)
+        except CorruptFrameError as error:
+            raise self._corrupt(str(error), 0, self._entry.first_sequence) from error
         except OSError as error:
             raise JournalError(
                 f"{self._path}: the segment of sequences {self._entry.first_sequence} to "
@@ -216,7 +219,7 @@ class SegmentReader:
                 sequence=self._entry.first_sequence,
             ) from error
         try:
-            self._expect("size of the file", self._entry.size, os.fstat(self._fd).st_size)
+            self._expect("size of the file", self._entry.size, self._file.size)
             self.header = np.empty(manifest.header_size, np.uint8)
             self._pread(self.header, 0, self._entry.first_sequence)
             self.schema, self.identity = self._check_header()
@@ -251,9 +254,9 @@ class SegmentReader:
 
     def close(self) -> None:
         """Close the file."""
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
     def _check_header(self) -> tuple[bytes, bytes]:
         manifest = self._manifest
@@ -301,11 +304,13 @@ class SegmentReader:
         self._expect("end mark, running hash", self._entry.running_hash, running, *at)
 
     def _pread(self, buffer: Bytes, offset: int, sequence: int) -> None:
-        assert self._fd is not None
+        assert self._file is not None
         done = 0
         while done < len(buffer):  # bounded: each turn reads at least a byte or ends the loop
             try:
-                got = os.preadv(self._fd, [buffer[done:].data], offset + done)
+                got = self._file.read_at(buffer[done:], offset + done)
+            except CorruptFrameError as error:
+                raise self._corrupt(str(error), offset + done, sequence) from error
             except OSError as error:
                 raise JournalError(
                     f"{self._path}, offset {offset + done}, sequence {sequence}: reading failed: "
@@ -325,13 +330,15 @@ class SegmentReader:
         if expected == actual:
             return
         sequence = self._entry.first_sequence if sequence is None else sequence
-        raise CorruptFrameError(
-            f"{self._path}, offset {offset}, sequence {sequence}: {what}: expected {expected}, found "
-            f"{actual}. "
+        what = f"{what}: expected {expected}, found {actual}"
+        raise self._corrupt(what, offset, sequence, expected=expected, actual=actual)
+
+    def _corrupt(self, what: str, offset: int, sequence: int, **facts: Any) -> CorruptFrameError:
+        return CorruptFrameError(
+            f"{self._path}, offset {offset}, sequence {sequence}: {what}. "
             "The journal is damaged here: restore this segment from a copy, or import again.",
             segment=self._path,
             offset=offset,
             sequence=sequence,
-            expected=expected,
-            actual=actual,
+            **facts,
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from disruptor.errors import JournalError
-from disruptor.journal.directory import is_segment_name
+from disruptor.journal.head import load_head
 from disruptor.journal.layout import (
     BLOCK_SIZE,
     HASH_SIZE,
@@ -34,7 +34,7 @@ from disruptor.journal.manifest import Manifest, SegmentEntry
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import FoundFrame, FrameWalk, Geometry, RawSegment, SegmentHeader, read_header
 from disruptor.journal.storage import Storage
-from disruptor.journal.survey import begun_segments
+from disruptor.journal.survey import begun_segments, left_segments
 from disruptor.journal.tail import (
     KIND_TAIL_CLOSED,
     TailHeader,
@@ -120,9 +120,12 @@ def find_standing(storage: Storage, manifest: Manifest, schema: bytes, identity:
     schema, identity : canonical JSON, as every segment's header has to hold them
     """
     standing = Standing(manifest.first_sequence, segments_end=manifest.first_sequence)
-    names = storage.names()
-    begun = begun_segments(storage.directory)
-    standing.spares += sorted(set(filter(is_segment_name, names)) - set(begun))
+    names, head = storage.names(), load_head(storage.directory)
+    if head is not None:
+        standing.first_sequence, standing.segments_end = head.journal_first_sequence, head.first_sequence
+        standing.entries, standing.running_hash = list(head.segments), head.chain
+    begun = begun_segments(storage.directory, head)
+    standing.spares += sorted(set(left_segments(storage.directory, head)) - set(begun))
     _find_segments(standing, storage, manifest, begun, (schema, identity))
     _find_tails(standing, storage.directory, manifest.slot_size, tail_names(names))
     _settle_suspect(standing, manifest.frame_slots)
@@ -135,7 +138,7 @@ def _find_segments(
     geometry = Geometry(
         manifest.header_size, manifest.slot_size, manifest.frame_slots, manifest.segment_bytes
     )
-    for number, name in enumerate(names):
+    for number, name in enumerate(names, len(standing.entries)):
         if standing.open is not None:
             standing.damage.append(Problem("a segment follows one that is not closed", name))
             return
@@ -144,7 +147,7 @@ def _find_segments(
                 header = read_header(raw)
                 wrong = _header_fault(standing, header, geometry, number, name, content)
                 if wrong is None:
-                    _find_end(standing, raw, header, name, last=number + 1 == len(names))
+                    _find_end(standing, raw, header, name, last=name == names[-1])
                 else:
                     standing.damage.append(Problem(wrong, name, 0))
         except JournalError as error:

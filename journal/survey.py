@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from disruptor.errors import JournalError
-from disruptor.journal.directory import is_segment_name
+from disruptor.journal.head import HEAD_NAME, Head, load_head
 from disruptor.journal.manifest import MANIFEST_NAME, Manifest
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import (
@@ -29,6 +29,7 @@ from disruptor.journal.salvage import (
     SegmentHeader,
 )
 from disruptor.journal.schema import Schema
+from disruptor.journal.segment_file import segment_names
 from disruptor.journal.storage import LOCK_NAME
 from disruptor.journal.survey_tails import OpenTails, open_tails
 from disruptor.journal.survey_walk import LIVE, FoundSegment, Walk, not_begun
@@ -57,6 +58,7 @@ class Survey:
     geometry, schema : of the journal; an empty schema where no header could be read
     header : the header that they are from
     confirmed : whether the manifest or a running hash vouches for that header, or its own checksum alone
+    head : what was purged, or None
     problems : found so far. `frames` adds to them
     segments : found so far, by `frames`
     segments_end : the sequence after the last one that `frames` found in segments
@@ -71,6 +73,7 @@ class Survey:
     schema: Schema
     confirmed: bool
     names: list[str]
+    head: Head | None
     problems: list[Problem] = field(default_factory=list)
     segments: list[FoundSegment] = field(default_factory=list)
     segments_end: int = 0
@@ -103,7 +106,7 @@ class Survey:
             yield from self._segments(start_sequence)
             return
         with closing(open_tails(self.directory, os.listdir(self.directory))) as tails:
-            self.names = begun_segments(self.directory)
+            self.names = begun_segments(self.directory, self.head)
             yield from self._segments(start_sequence)
             yield from self._tails(tails, start_sequence)
 
@@ -152,17 +155,19 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     path = Path(directory)
     if not path.is_dir():
         raise JournalError(f"{directory}: no such directory")
-    on_disk = sorted(filter(is_segment_name, os.listdir(path)))
+    head, problems = _head(path)
+    on_disk = left_segments(path, head)
     if not on_disk and not (path / MANIFEST_NAME).exists():
         raise JournalError(f"{directory}: no journal here ({MANIFEST_NAME} is missing)")
-    state, manifest, problems = state_of(path)
+    state, manifest, wrong = state_of(path)
+    problems += wrong
     names = on_disk
     if manifest is not None and manifest.complete:
-        known = {entry.name for entry in manifest.segments}
+        known = {entry.name for entry in manifest.segments[0 if head is None else head.segment_number :]}
         problems += [Problem("this file is not part of the journal", n) for n in on_disk if n not in known]
         names = sorted(known)
     elif manifest is not None and manifest.recording:
-        names = begun_segments(path)
+        names = begun_segments(path, head)
     lock = path / LOCK_NAME
     if lock.exists() and lock.stat().st_size:
         problems.append(Problem("the lock file must be empty", LOCK_NAME))
@@ -174,17 +179,32 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
         geometry = Geometry(*sizes)
     else:
         raise JournalError(f"{directory}: neither {MANIFEST_NAME} nor any segment's header can be read")
-    return Survey(path, state, manifest, geometry, header, schema, confirmed, names, problems)
+    return Survey(path, state, manifest, geometry, header, schema, confirmed, names, head, problems)
 
 
-def begun_segments(directory: Path) -> list[str]:
-    """The segments of a recording in order, without those that are only prepared."""
+def _head(path: Path) -> tuple[Head | None, list[Problem]]:
+    """What was purged, and what is wrong with the file that says so."""
+    try:
+        return load_head(path), []
+    except JournalError as error:
+        return None, [Problem(str(error).removeprefix(f"{path / HEAD_NAME}: "), HEAD_NAME)]
+
+
+def left_segments(directory: Path, head: Head | None) -> list[str]:
+    """The names of the segments in a directory that were not purged, in order."""
+    first = 0 if head is None else head.first_sequence
+    return [name for name in segment_names(os.listdir(directory)) if int(name[:20]) >= first]
+
+
+def begun_segments(directory: Path, head: Head | None = None) -> list[str]:
+    """The segments of a recording in order, without those that were purged and those that are only prepared."""
     begun = []
-    for name in sorted(filter(is_segment_name, os.listdir(directory))):
+    for name in left_segments(directory, head):
         try:
-            with closing(RawSegment(directory / name)) as raw:
-                if not_begun(raw):
-                    continue
+            if (directory / name).exists():
+                with closing(RawSegment(directory / name)) as raw:
+                    if not_begun(raw):
+                        continue
         except JournalError:
             pass  # whoever reads it says what is wrong
         begun.append(name)
@@ -202,5 +222,6 @@ __all__ = [
     "FoundSegment",
     "Survey",
     "begun_segments",
+    "left_segments",
     "survey",
 ]

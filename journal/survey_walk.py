@@ -41,26 +41,27 @@ class Walk:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
+        head, slots = survey.head, survey.geometry.frame_slots
         #: The sequence behind the last segment, if that is closed; None: anything may follow.
-        self.expected: int | None = None
-        self._hash: bytes | None = None
-        self._frames_before = 0
-        self._number: int | None = 0  # of the segment to come
+        self.expected = None if head is None else head.first_sequence
+        self._hash = None if head is None else head.chain
+        self._frames_before = 0 if head is None else sum(-(-one.slot_count // slots) for one in head.segments)
+        self._number: int | None = 0 if head is None else head.segment_number  # of the segment to come
         self._complete_so_far = True
 
     def skip(self) -> None:
         """Leave out a segment: nothing is known of what follows from it."""
-        self._complete_so_far, self._hash, self._number = False, None, None
+        self._complete_so_far, self._hash, self._number, self.expected = False, None, None, None
 
     def segment(self, number: int, name: str, start_sequence: int) -> Iterator[FoundFrame | Problem]:
         """The frames and problems of one segment."""
         survey, first = self._survey, int(name[:20])
         found = FoundSegment(name, first)
         survey.segments.append(found)
-        if self.expected is not None and first != self.expected:
+        expected, self.expected = self.expected, None
+        if expected is not None and first != expected:
             self.skip()
-            yield Problem(f"sequence {self.expected} should follow", name, sequence=first)
-        self.expected = None
+            yield Problem(f"sequence {expected} should follow", name, sequence=first)
         try:
             raw = RawSegment(survey.directory / name)
         except JournalError as error:
@@ -154,7 +155,7 @@ class Walk:
         assert frame.payload is not None
         place = (found.name, frame.offset, frame.number, frame.first_sequence)
         totals = frame.payload.view(TOTALS_DTYPE)[0]
-        first = int(survey.names[0][:20])
+        first = int(survey.names[0][:20]) if survey.head is None else survey.head.journal_first_sequence
         expected = {
             "slot_count": frame.first_sequence - first,
             "last_sequence": frame.first_sequence - 1,
@@ -190,8 +191,8 @@ def not_begun(raw: RawSegment) -> bool:
 
 
 def _entry(survey: Survey, number: int) -> SegmentEntry | None:
-    manifest = survey.manifest
-    return manifest.segments[number] if manifest is not None and manifest.complete else None
+    manifest, gone = survey.manifest, 0 if survey.head is None else survey.head.segment_number
+    return manifest.segments[gone + number] if manifest is not None and manifest.complete else None
 
 
 def _last_known(survey: Survey, number: int) -> int | None:

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from disruptor.errors import CorruptFrameError, JournalError
-from disruptor.journal.directory import is_segment_name
+from disruptor.journal.compressed import SUFFIX
+from disruptor.journal.head import HEAD_NAME, Head, load_head
 from disruptor.journal.layout import (
     FRAME_HEADER_DTYPE,
     FRAME_HEADER_SIZE,
@@ -33,6 +34,7 @@ from disruptor.journal.manifest import MANIFEST_NAME, Manifest, SegmentEntry, lo
 from disruptor.journal.problem import Problem
 from disruptor.journal.reader import SegmentLoader, read_ahead
 from disruptor.journal.segment import places
+from disruptor.journal.segment_file import segment_names
 from disruptor.journal.storage import LOCK_NAME
 from disruptor.journal.survey import survey
 
@@ -48,6 +50,8 @@ class VerifyReport:
     slots: int = 0
     size: int = 0  # bytes
     running_hash: str = ""
+    #: Slots before this sequence were purged; None if none were.
+    purged_before: int | None = None
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -74,7 +78,7 @@ def verify(directory: str | os.PathLike[str]) -> VerifyReport:
     try:
         manifest = load_manifest(path)
     except JournalError as error:
-        if not (path / MANIFEST_NAME).exists() and not any(map(is_segment_name, os.listdir(path))):
+        if not (path / MANIFEST_NAME).exists() and not segment_names(os.listdir(path)):
             raise
         report.problems.append(str(error))
         return report
@@ -84,8 +88,11 @@ def verify(directory: str | os.PathLike[str]) -> VerifyReport:
     if not manifest.complete:
         report.problems.append(f"{directory}: the journal is unfinished: its import did not come to its end")
         return report
-    _check_directory(path, manifest, report)
+    head = _check_directory(path, manifest, report)
+    report.purged_before = None if head is None else head.first_sequence
     for number, entry in enumerate(manifest.segments):
+        if head is not None and number < head.segment_number:
+            continue
         try:
             _check_segment(path, manifest, number, entry, report)
         except JournalError as error:
@@ -105,20 +112,33 @@ def _verify_recording(path: Path, report: VerifyReport) -> VerifyReport:
     report.segments = len(found.segments)
     report.size = sum(segment.size for segment in found.segments)
     report.running_hash = found.segments[-1].running_hash if found.segments else ""
+    report.purged_before = None if found.head is None else found.head.first_sequence
     report.problems += [f"{path}: {problem}" for problem in found.problems]
     return report
 
 
-def _check_directory(path: Path, manifest: Manifest, report: VerifyReport) -> None:
-    """Name files that look like the journal's own and are not in the manifest."""
+def _check_directory(path: Path, manifest: Manifest, report: VerifyReport) -> Head | None:
+    """Name files that look like the journal's own and are not in the manifest; what was purged of it."""
     known = {entry.name for entry in manifest.segments}
     for name in sorted(os.listdir(path)):
-        stray = name.endswith(".dsj") and name not in known
+        plain = name.removesuffix(SUFFIX)
+        stray = plain.endswith(".dsj") and plain not in known
         if stray or name == MANIFEST_NAME + ".tmp":
             report.problems.append(f"{path / name}: this file is not part of the journal")
     lock = path / LOCK_NAME
     if lock.exists() and lock.stat().st_size:
         report.problems.append(f"{lock}: the lock file must be empty")
+    try:
+        head = load_head(path)
+    except JournalError as error:
+        report.problems.append(str(error))
+        return None
+    if head is not None and head.segments != manifest.segments[: head.segment_number]:
+        report.problems.append(
+            f"{path / HEAD_NAME}: says that other segments were purged than {MANIFEST_NAME} names"
+        )
+        return None
+    return head
 
 
 def _check_segment(

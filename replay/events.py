@@ -72,7 +72,7 @@ class JournalEvents:
         self.chain_id: int | None = summary.get("chain_id") or self.reader.identity.get("chain_id") or None
         self._warnings: dict[str, int] = dict(summary.get("warnings", {}))
         self._done = 0
-        self._start = self.reader.first_sequence
+        self._start: int | None = None  # the journal's own, which may have been purged
 
     def start_after(self, sequence: int) -> None:
         """Leave out all events up to this sequence, without reading them; before `runs`."""

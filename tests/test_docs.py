@@ -35,7 +35,10 @@ FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "con
 COMMANDS = (
     *("import", "replay", "scan", "quote", "state", "snapshot", "warmup", "config show"),
     *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
-    *(f"journal {name}" for name in ("prove", "check", "follow", "to-parquet", "from-parquet")),
+    *(
+        f"journal {name}"
+        for name in ("prove", "check", "follow", "to-parquet", "from-parquet", "compact", "purge")
+    ),
 )
 #: Options of every command, described once for all.
 SHARED = {"--help", "--debug"}
