@@ -126,13 +126,14 @@ def check_fits(schema: TableSchema, numbers: TableNumbers, table: Table, capacit
     where = f"table {table.name}"
     if (schema.hashed, schema.key) != (own.hashed, own.key):
         raise SnapshotError(f"{where}: stored with the key {schema.key}, and now its key is {own.key}")
-    kinds = {field.name: field.kind for field in own.fields}
+    kinds = {field.name: (field.kind, field.size) for field in own.fields}
     for field in schema.fields:
         if field.name not in kinds:
             raise SnapshotError(f"{where}: the field {field.name} ({field.kind}) is stored, and gone by now")
-        if kinds[field.name] != field.kind:
+        if kinds[field.name] != (field.kind, field.size):
             raise SnapshotError(
-                f"{where}: the field {field.name} is stored as {field.kind}, and is {kinds[field.name]} now"
+                f"{where}: the field {field.name} is stored as {field.kind} ({field.size} bytes), and is "
+                f"{kinds[field.name][0]} now"
             )
     needed = max(numbers.rows, numbers.high)
     if needed > capacity:
@@ -150,7 +151,7 @@ def check_fits(schema: TableSchema, numbers: TableNumbers, table: Table, capacit
 def _move(octets: Octets, schema: TableSchema, rows: npt.NDArray[Any]) -> None:
     """Copy stored rows field by field into rows of another layout."""
     stored = octets.reshape(-1, schema.row_size)
-    moved = rows.view(np.uint8).reshape(len(rows), -1)
+    moved = rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
     places = rows.dtype.fields
     assert places is not None
     for field in schema.fields:

@@ -45,7 +45,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from disruptor.errors import CorruptSnapshotError, JournalError, SnapshotError
+from disruptor.errors import CorruptSnapshotError, SnapshotError
 from disruptor.journal.layout import MAX_HEADER_SIZE, Bytes, blocks, canonical_json, crc32c
 from disruptor.state_image import FieldSchema, StateImage, TableNumbers, TableSchema
 
@@ -245,7 +245,7 @@ def open_header(content: Bytes, where: str) -> SnapshotHeader:
         )
     try:
         opened = _opened(header, content)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, JournalError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise CorruptSnapshotError(f"{where}: the header contradicts itself ({error})") from error
     return opened
 
@@ -269,8 +269,8 @@ def _opened(header: Any, content: Bytes) -> SnapshotHeader:
         environment=_texts(said["environment"]),
         block=None if said["block"] is None else int(said["block"]),
     )
-    if facts.sequence < 0:
-        raise ValueError(f"sequence {facts.sequence}")
+    if facts.sequence < 0 or len({table.schema.name for table in tables}) != count:
+        raise ValueError(f"sequence {facts.sequence}, {count} tables of which two have one name or none")
     made = SnapshotHeader(facts, str(said["state_digest"]), tables, len(content), int(header["file_size"]))
     end = parts_end(len(content), [t.schema for t in tables], [t.numbers.rows for t in tables])
     if made.file_size != end + CHECKSUM_SIZE or made.file_size > _MAX_FILE_SIZE:

@@ -7,6 +7,7 @@ one is a problem to be told of, and the one before is used, or none. Whoever loa
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -63,6 +64,22 @@ class SnapshotStore:
     def write(self, image: StateImage, facts: SnapshotFacts) -> Path:
         """Write a snapshot, durably; may run beside the loop if the image is a copy. See `write_snapshot`."""
         return write_snapshot(self._files, image, facts)
+
+    def prepare(self) -> None:
+        """Make the folder, so that a directory that can't be written to is told before the work and not after.
+
+        Raises
+        ------
+        SnapshotError : it can't be made or written to.
+        """
+        try:
+            self._files.make_directory()
+            if not os.access(self.directory, os.W_OK):
+                raise PermissionError(errno.EACCES, "no permission to write")
+        except OSError as error:
+            raise SnapshotError(
+                f"{self.directory}: {error.strerror or error}: snapshots need this folder"
+            ) from error
 
     def candidates(self, at_most: int | None = None) -> Listing:
         """Snapshots that include nothing after the sequence `at_most`, newest first. Their rows are not checked yet.

@@ -97,6 +97,7 @@ class _Taking:
         begin = first if self._restored.sequence is None else self._restored.sequence + 1
         if begin > at:
             return
+        self._store.prepare()
         for run in self._session.runs():
             for part in _parts(run, at, first, every):
                 self._take_part(

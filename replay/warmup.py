@@ -15,6 +15,8 @@ from disruptor.replay.program import Memory, build_handler_set, build_processor
 from disruptor.replay.quote import warm_quotes
 from disruptor.replay.settings import RunSettings
 from disruptor.replay.user_code import load_user_code
+from disruptor.restore import restore_image
+from disruptor.state_image import view_rows
 
 _SYNC = "0x1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1"
 
@@ -33,6 +35,7 @@ def warm_up(profiles: Sequence[RunSettings], handlers: tuple[str, ...] = ()) -> 
         processor = build_processor(handler_set, settings, Memory(settings).allocate)
         processor.compile()
         processor.state.digest()
+        restore_image(processor.state, view_rows(processor.state))
     warm_quotes(processor.state, handler_set.extensions)
     warm_readers(profiles[-1])
     parts = {name: round(seconds, 3) for name, seconds in compile_cache.compile_seconds.items()}

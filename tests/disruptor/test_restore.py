@@ -136,7 +136,7 @@ def without(table: Table, field: str) -> Table:
         ([POOLS, without(PRICES, "flag"), TICKS, NOTES, TOTAL], r"table prices: the field flag \(u32\)"),
         (
             [POOLS, PRICES, TICKS, NOTES, Table("total", {"value": u64})],
-            "table total: the field value is stored as u32, and is u64 now",
+            r"table total: the field value is stored as u32 \(4 bytes\), and is u64 now",
         ),
         (
             [POOLS, PRICES, Table("ticks", dict(TICKS.fields), key=("tick", "pool")), NOTES, TOTAL],

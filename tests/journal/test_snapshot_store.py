@@ -45,6 +45,14 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert SnapshotStore(tmp_path / "none").candidates() == ((), ())
 
 
+def test_a_folder_that_can_not_be_made_is_told_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SnapshotError, match="snapshots need this folder"):
+        SnapshotStore(tmp_path / "file").prepare()
+    SnapshotStore(tmp_path).prepare()
+    assert (tmp_path / "snapshots").is_dir()
+
+
 def test_a_damaged_header_is_a_problem_and_foreign_files_are_nobodys(store: SnapshotStore) -> None:
     flip(store.directory / "00000000000000000030.dss", 50)
     (store.directory / "notes.txt").write_text("mine")
