@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from disruptor import __version__
-from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay, cli_snapshot, cli_state
+from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay, cli_run, cli_snapshot, cli_state
 from disruptor.engine.cli_errors import Commands
 from disruptor.engine.cli_options import Debug
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("import")(cli_journal.import_logs)
 app.command("replay")(cli_replay.replay)
+app.command("run")(cli_run.run)
 app.command("scan")(cli_replay.scan)
 app.command("quote")(cli_quote.quote)
 app.command("state")(cli_state.state)

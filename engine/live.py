@@ -92,6 +92,7 @@ class LiveEngine:
     processor : has processed nothing yet
     receiver : takes outputs
     restore : loads the newest snapshot of the past up to a sequence into the processor, and says which; or None
+    after : called between two events with the last sequence processed and its slot, for snapshots
     """
 
     def __init__(
@@ -103,10 +104,12 @@ class LiveEngine:
         receiver: Receiver,
         durability: Durability,
         restore: Callable[[Processor, int], int | None] | None = None,
+        after: Callable[[int, Slots], None] | None = None,
     ) -> None:
         self._journal, self._recorder, self._live, self._processor = journal, recorder, live, processor
         self._receiver, self._strict = receiver, durability.mode == "strict"
         self._ring = live.ring
+        self._after = after
         self._held: deque[Slots] = deque()
         self._released = self._suppressed = self._in_doubt = 0
         self._seen = Position(-1, 0)
@@ -219,6 +222,8 @@ class LiveEngine:
                 self._processor.process(
                     self._ring.slots, first, last + 1, self._sift, base=0, mask=self._ring.mask
                 )
+                if self._after is not None:
+                    self._after(last, self._ring.slots[last & self._ring.mask])
                 consumer.commit(last)
             elif fed:
                 return

@@ -115,7 +115,7 @@ def json_lines(records: npt.NDArray[Any], context: OutputContext) -> tuple[bytes
         decimal_text(header(records, message, "flags"), signed=False),
     ]
     for name, kind in message.fields.items():
-        columns.extend(_field(name, kind, records[name]))
+        columns.extend(field_columns(name, kind, records[name]))
     columns.append(constant("}\n"))
     return join_columns(columns, len(records))
 
@@ -132,7 +132,7 @@ def _hashes(context: OutputContext) -> Text:
     return replace_rows(quoted, ~context.has_tx, "null")
 
 
-def _field(name: str, kind: FieldType, column: npt.NDArray[Any]) -> list[Text]:
+def field_columns(name: str, kind: FieldType, column: npt.NDArray[Any]) -> list[Text]:
     """A payload field: its key and its value."""
     key = f',"{column_name(name)}":'
     signed = kind.name.startswith("i")

@@ -23,7 +23,7 @@ from disruptor.feeds.source import LogSource
 from disruptor.handlers.venues import Venue
 from disruptor.journal.reader import JournalReader
 from disruptor.journal.recording_reader import open_journal
-from disruptor.replay.pipeline import Pipeline, RingWriter
+from disruptor.replay.pipeline import Pipeline, SlotWriter
 from disruptor.replay.settings import RunSettings
 from disruptor.replay.slots import Run
 from disruptor.ring_buffer import RingBuffer
@@ -150,7 +150,7 @@ class LogEvents:
             raise InputError(
                 f"ring_slots: {capacity} is too small, one log may need {MAX_SLOTS_PER_LOG} slots"
             )
-        self._ring = memory.ring(capacity, SLOT_SIZE, settings.wait_strategy)
+        self._memory, self._ring_slots = memory, capacity
         self._extra_warnings: dict[str, int] = {}
 
     def with_removed(self, memory: RingMemory) -> LogEvents:
@@ -160,9 +160,11 @@ class LogEvents:
 
     def runs(self) -> Generator[Run]:
         """Registrations first, then batch by batch, then the closing of the last block."""
-        return Pipeline(self._ring, MAX_SLOTS_PER_LOG, self._produce).runs()
+        ring = self._memory.ring(self._ring_slots, SLOT_SIZE, self._settings.wait_strategy)
+        return Pipeline(ring, MAX_SLOTS_PER_LOG, self.produce).runs()
 
-    def _produce(self, writer: RingWriter) -> None:
+    def produce(self, writer: SlotWriter) -> None:
+        """Encode everything into a writer's slots; once."""
         self._register(writer)
         batches: Iterable[LogBatch] = self._source
         if self._inputs.sort:
@@ -173,7 +175,7 @@ class LogEvents:
             self._encode(batch, self._encoder.encode, writer)
         self._until_done(self._encoder.finish, writer)
 
-    def _register(self, writer: RingWriter) -> None:
+    def _register(self, writer: SlotWriter) -> None:
         for path in self._inputs.pools:
             from disruptor.feeds.pools_file import load_pools
 
@@ -189,14 +191,14 @@ class LogEvents:
                 for batch in source:
                     self._encode(batch, register, writer)
 
-    def _encode(self, batch: LogBatch, encode: Callable[..., int], writer: RingWriter) -> None:
+    def _encode(self, batch: LogBatch, encode: Callable[..., int], writer: SlotWriter) -> None:
         start = 0
         while start < len(batch.rows):
             start = encode(batch, start, writer.slots, writer.mask, writer.limit())
             writer.publish(self._encoder.next_sequence)
 
     def _until_done(
-        self, write: Callable[[npt.NDArray[np.uint8], int, int], bool], writer: RingWriter
+        self, write: Callable[[npt.NDArray[np.uint8], int, int], bool], writer: SlotWriter
     ) -> None:
         done = False
         while not done:

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from disruptor.replay.slots import Run
 from disruptor.ring_buffer import RingBuffer
@@ -23,12 +27,29 @@ class Stopped(Exception):
     """The consumer has left: the producer has nobody to write for."""
 
 
+class SlotWriter(Protocol):
+    """Where a producer writes slots.
+
+    slots : (capacity, slot_size) uint8; mask : capacity - 1. Looked up before each batch: they may change.
+    """
+
+    slots: npt.NDArray[np.uint8]
+    mask: int
+
+    def limit(self) -> int:
+        """First sequence not to write; waits until there is room for some."""
+
+    def publish(self, end: int) -> None:
+        """Everything before sequence `end` is written."""
+
+
 class RingWriter:
     """The producer's side: room to write into, and publication."""
 
     def __init__(self, ring: RingBuffer, needed: int) -> None:
         self.ring, self._needed = ring, needed
-        self.slots, self.mask = ring.slots, ring.mask
+        self.slots: npt.NDArray[np.uint8] = ring.slots
+        self.mask: int = ring.mask
 
     def limit(self) -> int:
         """First sequence not to write, once at least `needed` slots are free; waits for that.
