@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from disruptor.errors import InputError
+from disruptor.journal.direct import aligned
 from disruptor.journal.reader import Frame, JournalReader
 from disruptor.replay.pipeline import RingWriter
 
@@ -36,7 +37,8 @@ class ResumingWriter:
         self._frame: Frame | None = None
         self.slots, self.mask = ring.slots, ring.mask
         if self._next < self._resume:
-            self.slots = np.zeros((_SCRATCH_SLOTS, ring.slots.shape[1]), np.uint8)
+            slot_size = ring.slots.shape[1]
+            self.slots = aligned(_SCRATCH_SLOTS * slot_size).reshape(_SCRATCH_SLOTS, slot_size)
             self.mask = _SCRATCH_SLOTS - 1
             self._frames = iter(journal.frames())
 
