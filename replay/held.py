@@ -14,6 +14,7 @@ from disruptor.errors import InputError
 from disruptor.handler_set import HandlerSet
 from disruptor.identity_parts import setting_parts
 from disruptor.journal.reader import JournalReader
+from disruptor.journal.recording_reader import open_journal
 from disruptor.message import MessageType
 from disruptor.replay import record as records
 from disruptor.replay.events import is_journal
@@ -55,7 +56,7 @@ class HeldAgainst:
         self.running_hash: str | None = None
         self._held: list[_Held] = []
         if len(request.sources) == 1 and is_journal(request.sources[0]):
-            self._hold_journal(JournalReader(request.sources[0]), request, handlers.inputs)
+            self._hold_journal(open_journal(request.sources[0]), request, handlers.inputs)
         if request.check is not None:
             self._hold_file(request.check, request)
         self.changed: list[str] = []
