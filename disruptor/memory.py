@@ -200,6 +200,11 @@ class Region:
             return
         path.unlink(missing_ok=True)
 
+    def give_up(self) -> None:
+        """Leave a named region to whoever adopts it, also while this process lives. Only its owner may."""
+        assert self.owner == this_process(), "give_up: another process owns this region"
+        self._control["owner"] = np.zeros((), lay.OWNER_DTYPE)
+
     def __enter__(self) -> Region:
         return self
 

@@ -243,6 +243,8 @@ class LiveEngine:
             self._recorder.close(mark=everything)
             if everything:
                 self._live.remove()
+            else:
+                self._live.leave()
 
     def _releasable(self) -> int:
         """The last sequence whose outputs may leave."""

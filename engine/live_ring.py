@@ -125,6 +125,10 @@ class LiveRing:
         self.journaler, self.processor, self.releaser = consumers
         self.journaler.move(last)
 
+    def leave(self) -> None:
+        """Stop using the ring; what is in it waits for the next engine of this journal."""
+        self.region.give_up()
+
     def remove(self) -> None:
         """Everything is in the journal: the region is not needed any more."""
         self.region.unlink_on_close = True

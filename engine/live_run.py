@@ -144,7 +144,7 @@ class _Live:
         settings = request.settings
         self._request, self.events = request, events
         schema = "".join(f"{m.type_id}:{m.schema_hash}," for m in sorted(handlers.inputs, key=_type_id))
-        live = LiveRing(
+        self._live = LiveRing(
             request.journal,
             recorder,
             settings.ring_slots,
@@ -153,18 +153,33 @@ class _Live:
             wait_strategy=settings.wait_strategy,
             schema_hash=int.from_bytes(hashlib.sha256(schema.encode()).digest()[:8], "little"),
         )
-        self._log = None if request.out is None else OutputLog(Path(request.out), handlers.outputs)
-        self.receiver = _Counted(self._log or Discard(), handlers.outputs)
-        identity, store = identity_of(handlers, settings), SnapshotStore(request.journal)
-        self._store, self._identity = store, identity
+        self._log: OutputLog | None = None
         self._problems: list[str] = []
+        self._identity, self._store = identity_of(handlers, settings), SnapshotStore(request.journal)
+        try:
+            self._begin(handlers, processor, recorder)
+        except BaseException:
+            self._live.leave()
+            raise
+
+    def _begin(self, handlers: HandlerSet, processor: Processor, recorder: Recorder) -> None:
+        """Open the file of outputs and recover."""
+        request = self._request
+        if request.out is not None:
+            self._log = OutputLog(Path(request.out), handlers.outputs)
+        self.receiver = _Counted(self._log or Discard(), handlers.outputs)
         self._taker = SnapshotTaker(
-            store, processor, identity, live, every=request.snapshot_every, keep=request.snapshot_keep
+            self._store,
+            processor,
+            self._identity,
+            self._live,
+            every=request.snapshot_every,
+            keep=request.snapshot_keep,
         )
         self._engine = LiveEngine(
             request.journal,
             recorder,
-            live,
+            self._live,
             processor,
             self.receiver,
             request.durability,

@@ -1,0 +1,132 @@
+"""`disruptor run` over the example: an import's journal, a replay's outputs, however often it was interrupted."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from disruptor.config.loader import load_settings
+from disruptor.engine.live_run import LiveRequest, run_live
+from disruptor.engine.output_log import OutputLog
+from disruptor.errors import InputError, JournalError
+from disruptor.journal.journaler import Durability, Mode
+from disruptor.replay.importer import import_logs
+from disruptor.replay.request import ReplayRequest
+from disruptor.replay.run import run
+from tests.harness import BLOCKS, EXAMPLE, SMALL
+
+SOURCES: dict[str, Any] = {"sources": (str(EXAMPLE),), "blocks": (str(BLOCKS),)}
+
+
+def settings() -> Any:
+    return load_settings("replay", list(SMALL))[0]
+
+
+def request(folder: Path, mode: Mode = "group", **options: Any) -> LiveRequest:
+    return LiveRequest(
+        settings=settings(),
+        journal=str(folder / "journal"),
+        out=str(folder / "out.jsonl"),
+        durability=Durability(mode),
+        **{**SOURCES, **options},
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run without an interruption: its folder, and what it said."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, run_live(request(folder, finish=True))
+
+
+@pytest.mark.slow
+def test_it_records_what_an_import_writes_and_says_what_a_replay_says(
+    undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, said = undisturbed
+    replayed = run(ReplayRequest(settings=settings(), **SOURCES))
+    assert (said["state_digest"], said["output_digest"]) == (replayed.state_digest, replayed.output_digest)
+    assert (said["outputs"], said["code_identity"]) == (replayed.outputs, replayed.code_identity)
+    assert (
+        said["released"]
+        == sum(replayed.outputs.values())
+        == len((folder / "out.jsonl").read_bytes().splitlines())
+    )
+    assert said["status"] == "complete" and said["in_doubt"] == said["suppressed"] == 0
+    lists = {name: list(value) for name, value in SOURCES.items()}
+    import_logs(
+        journal=str(tmp_path / "imported"), pools=[], sort=False, strict=False, settings=settings(), **lists
+    )
+    names = {path.name for path in (tmp_path / "imported").iterdir()}
+    assert {path.name for path in (folder / "journal").iterdir()} == names | {"incarnations.json"}
+    same, *_ = filecmp.cmpfiles(folder / "journal", tmp_path / "imported", names, shallow=False)
+    assert set(same) == names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["process", "strict"])
+def test_it_goes_on_where_it_was_and_releases_nothing_twice(
+    undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    """The file of outputs fails three times, in the middle of a line; each time the same command goes on."""
+    whole, left = OutputLog.receive, [9_000]
+
+    def failing(self: OutputLog, outputs: Any, incarnation: int) -> None:
+        left[0] -= len(outputs)
+        if left[0] < 0:
+            with self.path.open("ab") as file:
+                file.write(b'{"incarnation":1,"sequ')
+            raise InputError(f"{self.path}: no space")
+        whole(self, outputs, incarnation)
+
+    monkeypatch.setattr(OutputLog, "receive", failing)
+    for _ in range(3):
+        left[0] = 9_000
+        with pytest.raises(InputError, match="no space"):
+            run_live(request(tmp_path, mode, snapshot_every=2_000))
+    monkeypatch.undo()
+    said = run_live(request(tmp_path, mode, finish=True))
+    assert said["incarnation"] == 4 and said["in_doubt"] == 0
+    assert said["restored_from"] is not None
+    assert said["state_digest"] == undisturbed[1]["state_digest"]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()]
+    incarnations = [line.pop("incarnation") for line in lines]
+    assert incarnations == sorted(incarnations) and set(incarnations) == {1, 2, 3, 4}
+    expected = [json.loads(line) for line in (undisturbed[0] / "out.jsonl").read_bytes().splitlines()]
+    for line in expected:
+        del line["incarnation"]
+    assert lines == expected
+
+
+@pytest.mark.slow
+def test_other_sources_do_not_go_on(tmp_path: Path) -> None:
+    run_live(request(tmp_path))
+    with pytest.raises(InputError, match=r"other events from sequence \d+ on than those recorded"):
+        run_live(request(tmp_path, blocks=()))
+    short = tmp_path / "short.jsonl"
+    short.write_text("")
+    with pytest.raises(InputError):
+        run_live(request(tmp_path, sources=(str(short),)))
+    run_live(request(tmp_path, finish=True))
+    with pytest.raises(JournalError, match="complete journal"):
+        run_live(request(tmp_path))
+
+
+def test_a_file_that_is_no_file_of_outputs_is_left_alone(tmp_path: Path) -> None:
+    for content in (b"notes", b"notes\nmore", b'{"a":1}\n{"b'):
+        path = tmp_path / "mine.txt"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="choose another"):
+            OutputLog(path, []).last()
+        assert path.read_bytes() == content
+
+
+def test_durability_is_checked() -> None:
+    for wrong in ({"mode": "maybe"}, {"sync_us": -1}, {"sync_bytes": 0}):
+        with pytest.raises(Exception, match="durability"):
+            Durability(**wrong)  # type: ignore[arg-type]
+    assert Durability("strict").limits == (0.0, 1)
