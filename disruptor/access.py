@@ -1,9 +1,9 @@
 """How handlers reach state: `read`, `row`, `find`, `insert`, `remove`, `claim_id`, `assign`.
 
 All writes go through `row`, so that what a write costs is decided when the loop is compiled, not while it runs. A table
-comes in three variants: *plain* trusts the index, *checked* (setting `enable_bounds_checking`) reports a bad one and
-hands out a scratch row, *foreign* (a table of another module) refuses all that writes: a handler that tries does not
-compile.
+comes in four variants: *plain* trusts the index, *checked* (setting `enable_bounds_checking`) reports a bad one and
+hands out a scratch row, *noted* is checked and notes which rows are written, come or go (`disruptor.chain`), *foreign*
+(a table of another module) refuses all that writes: a handler that tries does not compile.
 
 The functions at the top are the only ones that know how a table is represented: as one address in compiled loops
 (`disruptor.table_code` gives them to numba), as named tuples of arrays elsewhere (`disruptor.views`). All others are
@@ -22,7 +22,7 @@ from disruptor.jit import inline
 from disruptor.status import ROW_OUT_OF_BOUNDS, TABLE_FULL, TOO_MANY_INSERTS
 from disruptor.table import LIVE
 from disruptor.table_code import NOT_YOURS, define_access, define_copies
-from disruptor.views import CheckedView, PlainView, ReadOnlyView
+from disruptor.views import CheckedView, NotedView, PlainView, ReadOnlyView
 
 __all__ = [
     "CheckedView",
@@ -71,8 +71,21 @@ def _link(table: Any, index: Any) -> Any:
     return table.links[index]
 
 
-def _set_link(table: Any, index: Any, value: Any) -> None:
+def _put_link(table: Any, index: Any, value: Any) -> None:
     table.links[index] = value
+
+
+def _set_link(table: Any, index: Any, value: Any) -> None:
+    _put_link(table, index, value)
+    if isinstance(table, NotedView):
+        _note(table, index)
+
+
+def _note(table: Any, index: Any) -> None:
+    """Put a row on its table's list of written rows, unless it is there."""
+    if table.touched[index + 1] == 0:
+        table.touched[index + 1] = table.touched[0]
+        table.touched[0] = index + 1
 
 
 def _fail(table: Any, status: Any) -> None:
@@ -87,7 +100,7 @@ def _clear(table: Any, index: Any) -> None:
 for _primitive in (_row_at, meta_of, _bucket_at, _link, _set_link, _fail, _clear):
 
     def _compiled(table: Any, *_: Any, primitive: Any = _primitive) -> Any:
-        return primitive if _variant(table) else None
+        return (primitive if primitive is not _set_link else _put_link) if _variant(table) else None
 
     overload(_primitive, strict=False)(_compiled)
 
@@ -100,6 +113,10 @@ def row(table: Any, index: Any) -> Any:
     """
     if isinstance(table, ReadOnlyView):
         raise TypeError(NOT_YOURS)
+    if isinstance(table, NotedView):
+        inside = 0 <= np.int64(index) < table.meta[0]["capacity"]
+        _note(table, np.int64(index) if inside else table.meta[0]["capacity"])
+        return _checked_row(table, index)
     return _checked_row(table, index) if isinstance(table, CheckedView) else table.rows[np.int64(index)]
 
 

@@ -60,17 +60,27 @@ class GeneratedLoop:
 
 
 def generate(
-    handlers: HandlerSet, *, checked: bool, slot_size: int = DEFAULT_SLOT_SIZE, ahead: bool = True
+    handlers: HandlerSet,
+    *,
+    checked: bool,
+    slot_size: int = DEFAULT_SLOT_SIZE,
+    ahead: bool = True,
+    chained: bool = False,
 ) -> GeneratedLoop:
-    """Write, import and return the loop of a handler set in one of its variants; `ahead` asks for rows in advance."""
-    source = _Writer(handlers, checked, slot_size, ahead).text()
+    """Write, import and return the loop of a handler set in one of its variants.
+
+    checked : row indices are checked; ahead : rows are asked for in advance; chained : the loop takes one argument
+        more, the arrays of a `disruptor.chain`, and keeps it (rows of digested tables are always checked then)
+    """
+    source = _Writer(handlers, checked, slot_size, ahead, chained).text()
     for h in handlers.handlers:
         if getattr(sys.modules.get(h.module), h.name, None) is not h:
             raise DefinitionError(
                 f"handler {h.name}: {h.module}.{h.name} is another object by now; give each handler a name of its own"
             )
     closure = identity.close([*handlers.roots, *(stage for h in handlers.handlers for stage in h.ahead)])
-    for name in ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.table_code"):
+    linked = ("disruptor.access", "disruptor.emit", "disruptor.atomics", "disruptor.table_code")
+    for name in (*linked, *(("disruptor.chain",) if chained else ())):
         closure.modules[name] = importlib.import_module(name)
     extra = [source, *(t.schema() for t in handlers.tables)]
     extra += [m.schema_hash.to_bytes(8, "little").hex() for m in [*handlers.inputs, *handlers.outputs]]
@@ -82,8 +92,10 @@ def generate(
 class _Writer:
     """Builds the module's text."""
 
-    def __init__(self, handlers: HandlerSet, checked: bool, slot_size: int, ahead: bool) -> None:
-        self.set, self.checked, self.slot_size = handlers, checked, slot_size
+    def __init__(
+        self, handlers: HandlerSet, checked: bool, slot_size: int, ahead: bool, chained: bool
+    ) -> None:
+        self.set, self.checked, self.slot_size, self.chained = handlers, checked, slot_size, chained
         self.ahead = ahead and not JIT_DISABLED
         self.lines: list[str] = []
         self.depth = 0
@@ -108,6 +120,8 @@ class _Writer:
         )
         self.put("from disruptor.access import meta_of")
         self.put("from disruptor.atomics import load_acquire, store_release")
+        if self.chained:
+            self.put("from disruptor.chain import end_event, fold_outputs")
         self.put("from disruptor.emit import cell_of, fault_of, output_at, type_at")
         self.put("from disruptor.handler_set import state_layout")
         self.put("from disruptor.references import OutputLayout, bind_output, bind_state")
@@ -125,7 +139,7 @@ class _Writer:
         for k, h in enumerate(self.set.handlers):
             for s in range(len(h.ahead) if self.ahead else 0):
                 self.put(f"_a{k}_{s} = _handler{k}.ahead[{s}]")
-        seen = f"checked={self.checked}, extensions=({extensions})"
+        seen = f"checked={self.checked}, extensions=({extensions}){', noted=True' if self.chained else ''}"
         self.put(f"_layout_ahead = state_layout(_handlers, '', {seen})")
         for number, module in enumerate(self.modules):
             self.put(f"_layout{number} = state_layout(_handlers, {module!r}, {seen})")
@@ -133,7 +147,8 @@ class _Writer:
 
     def _signature(self) -> None:
         self.put('@njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, cache=True)')
-        self.put("def loop(control, cells, counts, headers, inputs, tables, outputs):")
+        last = ", chain" if self.chained else ""
+        self.put(f"def loop(control, cells, counts, headers, inputs, tables, outputs{last}):")
         self.depth = 1
 
     def _unpack(self) -> None:
@@ -163,8 +178,12 @@ class _Writer:
         for number, message in enumerate(self.set.inputs):
             self._branch(number, message)
         self.put("else:" if self.set.inputs else "if True:", "    counts[0] += 1")
+        if self.chained:
+            self.put("end_event(chain, sequence)")
         self.put("sequence += 1")
         self.depth = 2
+        if self.chained:  # before anything may leave the ring
+            self.put("fold_outputs(chain, cell['next'])")
         self.put("store_release(progress, 0, sequence - 1)")
         self.put(f"if status != {OK}:", "    reason = status", "    break")
         self.depth = 1

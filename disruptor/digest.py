@@ -12,7 +12,7 @@ that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -160,9 +160,7 @@ def state_digest(
             continue
         fields = _describe(table, bases)
         octets = np.zeros(-(-(_TAG_BYTES + int(_canonical_size(fields))) // 8) * 8 + 32, np.uint8)
-        names = ",".join(_shown(table))
-        tag = hashlib.sha256(f"{table.name}:{names}".encode()).digest()[:_TAG_BYTES]
-        octets[:_TAG_BYTES] = np.frombuffer(tag, np.uint8)
+        octets[:_TAG_BYTES] = np.frombuffer(row_tag(table.name, shown_fields(table)), np.uint8)
         storage = arrays[table.name]
         rows = storage.rows.view(np.uint8).reshape(len(storage.rows), table.row_size)
         bounds = np.array([scan[table.name], int(table.hashed), 0], np.int64)
@@ -198,13 +196,18 @@ def _gather_identities(
     return (stacked if len(stacked) else np.zeros((1, 32), np.uint8)), bases
 
 
-def _shown(table: Table) -> dict[str, FieldType]:
+def row_tag(name: str, fields: Iterable[str]) -> bytes:
+    """What the canonical bytes of a table's rows begin with: 8 bytes that tell the table and its canonical fields."""
+    return hashlib.sha256(f"{name}:{','.join(fields)}".encode()).digest()[:_TAG_BYTES]
+
+
+def shown_fields(table: Table) -> dict[str, FieldType]:
     """The fields that a digest tells of: what is derived from others may be kept in any way."""
     return {n: k for n, k in table.fields.items() if not k.name.startswith("derived:")}
 
 
 def _describe(table: Table, bases: Mapping[str, tuple[int, int, int]]) -> npt.NDArray[Any]:
-    shown = _shown(table)
+    shown = shown_fields(table)
     fields = np.zeros(len(shown), FIELD_DTYPE)
     for at, (name, kind) in enumerate(shown.items()):
         fields[at] = (table.offsets[name], kind.dtype.itemsize, -1, 0, 0)

@@ -156,13 +156,24 @@ def _check_receivers(handlers: Sequence[Handler], emits: Sequence[Sequence[Messa
 
 
 def state_layout(
-    handlers: Sequence[Handler], module: str, *, checked: bool, extensions: Sequence[Any] = ()
+    handlers: Sequence[Handler],
+    module: str,
+    *,
+    checked: bool,
+    extensions: Sequence[Any] = (),
+    noted: bool = False,
 ) -> StateLayout:
-    """The state as the handlers of one module see it: their own tables writable, all others foreign."""
+    """The state as the handlers of one module see it: their own tables writable, all others foreign.
+
+    With `noted`, what is written to digested tables is noted (`disruptor.chain`).
+    """
     own = {t.name for h in handlers if h.module == module for t in h.tables}
     tables = _distinct_tables([t for h in handlers for t in h.tables])
     writable = "checked" if checked else "plain"
-    variants = {t.name: writable if t.name in own else "foreign" for t in tables}
+    variants = {
+        t.name: "foreign" if t.name not in own else "noted" if noted and t.digest else writable
+        for t in tables
+    }
     return StateLayout(tables, variants, extensions)
 
 

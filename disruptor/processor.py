@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor import compile_cache
+from disruptor.chain_keeper import ChainKeeper, Covered
 from disruptor.codegen import CONTROL_DTYPE, generate
 from disruptor.errors import CapacityError, DisruptorError, HandlerError
 from disruptor.handler_set import HandlerSet
@@ -49,11 +50,13 @@ class Processor:
     ahead : compile the variant that runs what handlers declare to run ahead of events
     max_batch : events between two publications of progress
     allocate : where state and output ring come from
+    covered : compile the variant that keeps a hash chain of these fields of tables (`disruptor.chain_keeper`)
 
     Attributes
     ----------
     state : State
     next_sequence : the sequence it will process next
+    chain : the chain, None in the usual variant
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Processor:
         ahead: bool = True,
         max_batch: int = 1024,
         allocate: Allocate = plain_allocate,
+        covered: Covered | None = None,
     ) -> None:
         self.handlers, self.slot_size = handlers, slot_size
-        self._loop = generate(handlers, checked=checked, slot_size=slot_size, ahead=ahead)
+        chained = covered is not None
+        self._loop = generate(handlers, checked=checked, slot_size=slot_size, ahead=ahead, chained=chained)
         self.state = State(handlers.tables, capacities, allocate)
         self._output_slots = output_slots
         self._check_room()
@@ -81,8 +86,11 @@ class Processor:
         self._cells = tuple(np.zeros(size, np.int64) for size in sizes)
         self._cells[0][0], self._cells[1][0] = _FAR, -1
         self._counts = np.zeros(len(handlers.inputs) + 1, np.int64)
+        self.chain = ChainKeeper(self.state, self._outputs.slots, covered) if covered is not None else None
         self._tables = describe_tables(
-            [self.state.arrays[t.name] for t in self.state.tables], self._outputs.fault
+            [self.state.arrays[t.name] for t in self.state.tables],
+            self._outputs.fault,
+            None if self.chain is None else self.chain.touched,
         )
         self._failure: DisruptorError | None = None
         self._types = _InputTypes(handlers, slot_size)
@@ -185,6 +193,7 @@ class Processor:
             views[1:],
             self._tables,
             self._outputs.argument,
+            *(() if self.chain is None else (self.chain.arrays,)),
         )
         if self._kernel is None:
             self._kernel = compile_cache.compiled_for(self._loop.label, self._loop.function, *args)

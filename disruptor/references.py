@@ -6,7 +6,7 @@ run. So inside compiled code a state is the address of a block of table descript
 descriptor, and an output ring the address of its own. What a table's rows look like is known from the *layout*, a
 compile-time constant.
 
-    descriptor (64 bytes)   0 rows   8 meta   16 buckets   24 links   32 fault   (addresses)
+    descriptor (64 bytes)   0 rows   8 meta   16 buckets   24 links   32 fault   40 touched   (addresses)
     output     (64 bytes)   0 slots  8 cell   16 fault
 
 With the JIT off the same names work on `NamedTuple`s of arrays (`disruptor.access`, `disruptor.emit`), and kernels in
@@ -32,7 +32,7 @@ from numba.extending import models, overload, register_model, typeof_impl
 from disruptor.jit import JIT_DISABLED
 from disruptor.message import TYPE_ID_OFFSET, MessageType
 from disruptor.table import BUCKET_DTYPE, META_DTYPE, Table, TableArrays
-from disruptor.views import CheckedView, PlainView, ReadOnlyView
+from disruptor.views import CheckedView, NotedView, PlainView, ReadOnlyView
 
 #: Called from kernels with one argument less than Python's type checker would see.
 intrinsic: Any = numba.extending.intrinsic
@@ -53,9 +53,16 @@ OUT_CELL_DTYPE = np.dtype(
     ],
     align=True,
 )
-ROWS, META, BUCKETS, LINKS, FAULT = range(5)
+ROWS, META, BUCKETS, LINKS, FAULT, TOUCHED = range(6)
 _SLOTS, _CELL, _OUT_FAULT = range(3)
-_VIEWS = {"plain": PlainView, "checked": CheckedView, "foreign": ReadOnlyView}
+#: Arrays of a table, with the JIT off.
+_PARTS = TOUCHED + 1
+_VIEWS: dict[str, Any] = {
+    "plain": PlainView,
+    "checked": CheckedView,
+    "noted": NotedView,
+    "foreign": ReadOnlyView,
+}
 
 
 def _short(text: str) -> str:
@@ -65,7 +72,7 @@ def _short(text: str) -> str:
 class StateLayout:
     """The tables of a state in order, each with the variant of access that one module's handlers have to it.
 
-    variants : "plain", "checked" or "foreign" (a table of another module) by table name
+    variants : "plain", "checked", "noted" or "foreign" (a table of another module) by table name
     extensions : what functions find by the state's type when they are compiled; each has a `key` that tells it, and all
         that its code reaches, from any other
     """
@@ -202,23 +209,33 @@ def element(table: TableRef, word: int) -> Any:
     return numba.from_dtype(dtype.get(word, LINK_DTYPE if word == LINKS else FAULT_DTYPE))
 
 
-def describe_tables(tables: Sequence[TableArrays], fault: npt.NDArray[np.int64]) -> Any:
+def describe_tables(
+    tables: Sequence[TableArrays],
+    fault: npt.NDArray[np.int64],
+    touched: Sequence[npt.NDArray[np.int64]] | None = None,
+) -> Any:
     """What `bind_state` takes: (8 n,) uint64 descriptors, or with the JIT off the arrays themselves.
 
-    The descriptors hold addresses: the caller keeps tables and `fault` alive.
+    The descriptors hold addresses: the caller keeps tables, `fault` and `touched` alive.
+
+    touched : where each table's written rows are noted, for layouts with noted tables (`disruptor.chain`)
     """
+    nothing = np.zeros(1, np.int64)
+    parts = [(*table, fault, nothing if touched is None else touched[k]) for k, table in enumerate(tables)]
     if JIT_DISABLED:
-        return tuple(part for table in tables for part in (*table, fault))
+        return tuple(part for row in parts for part in row)
     descriptors = np.zeros((max(1, len(tables)), DESCRIPTOR_WORDS), np.uint64)
-    for row, table in zip(descriptors, tables, strict=False):
-        row[:5] = [part.ctypes.data for part in (*table, fault)]
+    used = TOUCHED if touched is None else _PARTS
+    for row, arrays in zip(descriptors, parts, strict=False):
+        row[:used] = [part.ctypes.data for part in arrays[:used]]
     return descriptors.reshape(-1)
 
 
 def bind_state(layout: StateLayout, tables: Any) -> Any:
     """The `state` of one module's handlers over the tables that the loop was given."""
-    views = [_VIEWS[layout.variants[n]](*tables[5 * k : 5 * k + 5]) for k, n in enumerate(layout.names)]
-    return layout.State(*views)
+    kinds = [_VIEWS[layout.variants[name]] for name in layout.names]
+    parts = [tables[_PARTS * k : _PARTS * k + len(kind._fields)] for k, kind in enumerate(kinds)]
+    return layout.State(*(kind(*own) for kind, own in zip(kinds, parts, strict=True)))
 
 
 @intrinsic

@@ -15,7 +15,7 @@ from numba.core.imputils import lower_builtin
 from numba.extending import type_callable
 from numba.np.numpy_support import as_dtype
 
-from disruptor.references import BUCKETS, FAULT, LINKS, META, ROWS, TableRef, element, load_address
+from disruptor.references import BUCKETS, FAULT, LINKS, META, ROWS, TOUCHED, TableRef, element, load_address
 from disruptor.status import ROW_OUT_OF_BOUNDS
 
 #: Bytes of a cache line.
@@ -60,15 +60,27 @@ def _define(function: Any, result: Any, build: Any, *operands: Any) -> None:
         return build(context, builder, sig.args[0], values)
 
 
-def _checked_pointer(context: Any, builder: Any, table: TableRef, values: list[Any]) -> Any:
-    """The row at an index, or the scratch row and a fault where it is outside the table."""
+def _checked_index(context: Any, builder: Any, table: TableRef, values: list[Any]) -> Any:
+    """An index, or that of the scratch row and a fault where it is outside the table."""
     descriptor, index = values
     capacity = _field(context, builder, table, descriptor, META, "capacity")
     outside = builder.icmp_unsigned(">=", index, capacity)
     with builder.if_then(outside, likely=False):
         fault = builder.inttoptr(load_address(builder, descriptor, FAULT), ir.IntType(64).as_pointer())
         builder.store(ir.IntType(64)(ROW_OUT_OF_BOUNDS), fault)
-    return _pointer(context, builder, table, descriptor, ROWS, builder.select(outside, capacity, index))
+    return builder.select(outside, capacity, index)
+
+
+def _note(builder: Any, descriptor: Any, index: Any) -> None:
+    """Put a row on its table's list of written rows, unless it is there: see `disruptor.chain`."""
+    head = load_address(builder, descriptor, TOUCHED)
+    place = builder.add(index, index.type(1))
+    pointer = ir.IntType(64).as_pointer()
+    link = builder.inttoptr(builder.add(head, builder.mul(place, place.type(8))), pointer)
+    first = builder.inttoptr(head, pointer)
+    with builder.if_then(builder.icmp_signed("==", builder.load(link), place.type(0))):
+        builder.store(builder.load(first), link)
+        builder.store(place, first)
 
 
 def _field(_context: Any, builder: Any, table: TableRef, descriptor: Any, word: int, name: str) -> Any:
@@ -106,7 +118,16 @@ def _writable(table: TableRef) -> Any:
 def _access(context: Any, builder: Any, table: TableRef, values: list[Any]) -> Any:
     if table.declaration[1] == "plain":
         return _pointer(context, builder, table, values[0], ROWS, values[1])
-    return _checked_pointer(context, builder, table, values)
+    index = _checked_index(context, builder, table, values)
+    return _pointer(context, builder, table, values[0], ROWS, index)
+
+
+def _access_to_write(context: Any, builder: Any, table: TableRef, values: list[Any]) -> Any:
+    if table.declaration[1] != "noted":
+        return _access(context, builder, table, values)
+    index = _checked_index(context, builder, table, values)
+    _note(builder, values[0], index)
+    return _pointer(context, builder, table, values[0], ROWS, index)
 
 
 def _nbytes(field: Any) -> int:
@@ -170,7 +191,9 @@ def define_access(**functions: Any) -> None:
         )
         return builder.load(builder.inttoptr(address, ir.IntType(64).as_pointer()))
 
-    def set_link(context: Any, builder: Any, _table: Any, values: list[Any]) -> Any:
+    def set_link(context: Any, builder: Any, table: TableRef, values: list[Any]) -> Any:
+        if table.declaration[1] == "noted":  # a row comes or goes
+            _note(builder, values[0], values[1])
         _store(builder, values[0], LINKS, values[1], values[2])
         return context.get_dummy_value()
 
@@ -202,7 +225,7 @@ def define_access(**functions: Any) -> None:
         _writable(table)
         return types.none
 
-    _define(functions["row"], _writable, _access, index)
+    _define(functions["row"], _writable, _access_to_write, index)
     _define(functions["read"], lambda t: element(t, ROWS), _access, index)
     _define(functions["own"], is_own, own)
     _define(functions["row_at"], lambda t: element(t, ROWS), at(ROWS), index)

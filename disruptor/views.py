@@ -1,4 +1,4 @@
-"""The three ways to see a table with the JIT off (and in kernels of tests): as named tuples of its arrays."""
+"""The ways to see a table with the JIT off (and in kernels of tests): as named tuples of its arrays."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ class ReadOnlyView(NamedTuple):
     buckets: Any
     links: Any
     fault: Any
+
+
+class NotedView(NamedTuple):
+    """A checked table whose written rows are noted: see `disruptor.chain`."""
+
+    rows: Any
+    meta: Any
+    buckets: Any
+    links: Any
+    fault: Any
+    touched: Any

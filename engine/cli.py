@@ -10,7 +10,16 @@ from typing import Annotated
 import typer
 
 from disruptor import __version__
-from disruptor.engine import cli_config, cli_journal, cli_quote, cli_replay, cli_run, cli_snapshot, cli_state
+from disruptor.engine import (
+    cli_config,
+    cli_diff,
+    cli_journal,
+    cli_quote,
+    cli_replay,
+    cli_run,
+    cli_snapshot,
+    cli_state,
+)
 from disruptor.engine.cli_errors import Commands
 from disruptor.engine.cli_options import Debug
 
@@ -28,6 +37,7 @@ app.command("scan")(cli_replay.scan)
 app.command("quote")(cli_quote.quote)
 app.command("state")(cli_state.state)
 app.command("snapshot")(cli_snapshot.snapshot)
+app.command("diff")(cli_diff.diff)
 app.command("warmup")(cli_config.warmup)
 app.add_typer(cli_config.config, name="config")
 app.add_typer(cli_journal.journal, name="journal")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from disruptor.chain_keeper import Covered
 from disruptor.errors import CapacityError, SettingError
 from disruptor.handler import Handler
 from disruptor.handler_set import HandlerSet
@@ -121,10 +122,12 @@ def build_processor(
     settings: RunSettings,
     allocate: Callable[[int], Any],
     chain_id: int | None = None,
+    covered: Covered | None = None,
 ) -> Processor:
     """A processor with the settings' capacities and what the handlers need to know of the settings.
 
-    `chain_id` is the stream's, where it is known; it tells the native token where the settings do not.
+    `chain_id` is the stream's, where it is known; it tells the native token where the settings do not. `covered` makes
+    it keep a hash chain (`disruptor.chain_keeper`).
     """
     capacity = settings.capacity
     names = ("pools", "tokens", "pairs", "ticks", "tick_bitmap", "paths")
@@ -140,6 +143,7 @@ def build_processor(
         ahead=settings.cache_prefetch,
         max_batch=settings.max_batch,
         allocate=allocate,
+        covered=covered,
     )
     if settings.arbitrage.enabled:
         set_up_paths(processor.state, settings, settings.chain_id or chain_id)

@@ -33,7 +33,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
 FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "config", "bench")
 COMMANDS = (
-    *("import", "replay", "scan", "quote", "state", "snapshot", "warmup", "config show"),
+    *("import", "replay", "scan", "quote", "state", "diff", "snapshot", "warmup", "config show"),
     *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
     *(
         f"journal {name}"
