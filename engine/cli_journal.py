@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from disruptor.engine import cli_archive, cli_inspect, cli_prove, cli_retention
+from disruptor.engine import cli_archive, cli_inspect, cli_prove, cli_repair, cli_retention
 from disruptor.engine import cli_options as options
 
 VERIFICATION_FAILED = 1
@@ -17,6 +17,7 @@ journal.command()(cli_inspect.stats)
 journal.command()(cli_inspect.dump)
 journal.command()(cli_prove.prove)
 journal.command()(cli_prove.check)
+journal.command()(cli_repair.repair)
 journal.command()(cli_archive.follow)
 journal.command()(cli_archive.to_parquet)
 journal.command()(cli_archive.from_parquet)

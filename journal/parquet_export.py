@@ -26,7 +26,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from disruptor.errors import DefinitionError, JournalError
+from disruptor.errors import JournalError
 from disruptor.journal import schema as schemas
 from disruptor.journal.layout import VERSION, Bytes, canonical_json
 from disruptor.journal.manifest import encode_manifest
@@ -34,26 +34,8 @@ from disruptor.journal.parquet_columns import MessageColumns, Sequences
 from disruptor.journal.parquet_files import FORMATS, PARQUET, ColumnWriter, staged_directory
 from disruptor.journal.reader import Frame, JournalReader
 from disruptor.journal.rows import type_ids
+from disruptor.journal.schema import declared
 from disruptor.journal.verify import verify
-from disruptor.message import (
-    FieldType,
-    MessageType,
-    byte_string,
-    f32,
-    f64,
-    i8,
-    i16,
-    i32,
-    i64,
-    i128,
-    i256,
-    u8,
-    u16,
-    u32,
-    u64,
-    u128,
-    u256,
-)
 
 ARCHIVE_FORMAT, ARCHIVE_VERSION = "disruptor-columns", 1
 #: Names that no message file has.
@@ -61,9 +43,6 @@ JOURNAL_FILE, UNKNOWN_FILE = "_journal", "_unknown"
 GROUP_ROWS = 32_768
 WAITING_BYTES = 64 << 20
 
-_TYPES: dict[str, FieldType] = {
-    kind.name: kind for kind in (u8, u16, u32, u64, u128, u256, i8, i16, i32, i64, i128, i256, f32, f64)
-}
 #: Slots done so far, and how many there are.
 Progress = Callable[[int, int], None]
 
@@ -135,15 +114,6 @@ def to_columns(
         answer = exporter.run(progress)
         answer["bytes"] = sum(path.stat().st_size for path in staged.iterdir())
     return {"out": str(out), "format": kind, **answer}
-
-
-def declared(described: list[dict[str, Any]]) -> list[MessageType] | None:
-    """Message types that are stored as a schema describes them; None if there are no such."""
-    try:
-        made = [_message(one) for one in described]
-    except (DefinitionError, KeyError, TypeError, ValueError):
-        return None
-    return made if [kind.schema() for kind in made] == described else None
 
 
 class _Exporter:
@@ -302,12 +272,3 @@ def _check_restorable(reader: JournalReader) -> None:
             f"{reader.directory}: was written by another version of this program, which this one could not write "
             "again: choose types or a range, for an export"
         )
-
-
-def _message(described: dict[str, Any]) -> MessageType:
-    fields = {name: _field_type(kind) for name, kind, _ in described["fields"]}
-    return MessageType(described["name"], described["type_id"], fields, counted=described["counted"])
-
-
-def _field_type(name: str) -> FieldType:
-    return _TYPES[name] if name in _TYPES else byte_string(int(name.removeprefix("bytes")))

@@ -26,10 +26,9 @@ from disruptor.journal.parquet_export import (
     JOURNAL_FILE,
     UNKNOWN_FILE,
     Progress,
-    declared,
 )
 from disruptor.journal.parquet_files import FORMATS, ColumnFile, arrow_errors, staged_directory
-from disruptor.journal.schema import Schema, parse_schema
+from disruptor.journal.schema import Schema, declared, parse_schema
 from disruptor.journal.writer import JournalWriter
 from disruptor.message import MessageType
 

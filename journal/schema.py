@@ -13,9 +13,28 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from disruptor.errors import JournalError
+from disruptor.errors import DefinitionError, JournalError
 from disruptor.journal.layout import Bytes
-from disruptor.message import HEADER_SIZE
+from disruptor.message import (
+    HEADER_SIZE,
+    FieldType,
+    MessageType,
+    byte_string,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    i256,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    u256,
+)
 
 #: Types that numpy has, by the name that a schema gives them.
 _SCALARS = {f"{kind}{8 * size}": f"<{kind}{size}" for kind in "ui" for size in (1, 2, 4, 8)}
@@ -24,6 +43,11 @@ _SCALARS = {name: base for name, base in _SCALARS.items()} | {"f32": "<f4", "f64
 _WIDE = {"u128": (16, False), "i128": (16, True), "u256": (32, False), "i256": (32, True)}
 _BYTES = re.compile(r"bytes([1-9][0-9]{0,8})\Z")
 _NAME = re.compile(r"[A-Za-z_]\w{0,255}\Z", re.ASCII)
+
+
+_TYPES: dict[str, FieldType] = {
+    kind.name: kind for kind in (u8, u16, u32, u64, u128, u256, i8, i16, i32, i64, i128, i256, f32, f64)
+}
 
 
 class _Described(msgspec.Struct):
@@ -148,3 +172,21 @@ def _stored_field(message: str, name: str, kind: str, offset: int) -> StoredFiel
 def _finite(value: float) -> float | str:
     """JSON has no other floats: those are text."""
     return value if np.isfinite(value) else str(value)
+
+
+def declared(described: list[dict[str, Any]]) -> list[MessageType] | None:
+    """Message types that are stored as a schema describes them; None if there are no such."""
+    try:
+        made = [_message(one) for one in described]
+    except (DefinitionError, KeyError, TypeError, ValueError):
+        return None
+    return made if [kind.schema() for kind in made] == described else None
+
+
+def _message(described: dict[str, Any]) -> MessageType:
+    fields = {name: _field_type(kind) for name, kind, _ in described["fields"]}
+    return MessageType(described["name"], described["type_id"], fields, counted=described["counted"])
+
+
+def _field_type(name: str) -> FieldType:
+    return _TYPES[name] if name in _TYPES else byte_string(int(name.removeprefix("bytes")))
