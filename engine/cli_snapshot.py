@@ -7,11 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from disruptor.engine import cli_options as options
-from disruptor.errors import InputError
+from disruptor.engine.cli_retention import seconds as age
 
 #: Exit code where some snapshot was passed over.
 PASSED_OVER = 1
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def snapshot(
@@ -50,7 +49,7 @@ def snapshot(
     """Write the state at a sequence of a journal. Exit code 1 if a snapshot was damaged or could not be used."""
     from disruptor.replay.request import RunRequest
 
-    seconds = age_of(max_age)
+    seconds = None if max_age is None else age(max_age)
     request = RunRequest(
         sources=(directory,),
         settings=options.settings_of(profile, "replay", sets),
@@ -72,20 +71,6 @@ def snapshot(
         typer.echo("\n".join(_lines(answer)))
     if answer["problems"] or (answer["retention"] or {}).get("problems"):
         raise typer.Exit(PASSED_OVER)
-
-
-def age_of(text: str | None) -> float | None:
-    """Seconds of an age such as 90m, 36h or 7d.
-
-    >>> age_of("90m"), age_of("2d")
-    (5400.0, 172800.0)
-    """
-    if text is None:
-        return None
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise InputError(f"--max-age {text}: expected a number and its unit: 30s, 90m, 36h or 7d")
-    return float(int(number) * _UNITS[unit])
 
 
 def problem_lines(problems: list[dict[str, Any]]) -> list[str]:

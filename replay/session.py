@@ -57,7 +57,8 @@ class Session:
 
         Raises
         ------
-        InputError : the source is not a journal, or not as it is.
+        InputError : the source is not a journal, or not as it is; or its beginning was purged, and there is no
+            snapshot to begin with.
         CapacityError : a table is too small for the snapshot's rows.
         """
         if not isinstance(self.events, JournalEvents):
@@ -74,6 +75,9 @@ class Session:
         )
         if restored.sequence is not None:
             self.events.start_after(restored.sequence)
+        elif reader.head is not None:
+            why = f": {restored.problems[0]}" if restored.problems else " that fits"
+            raise InputError(f"{reader.head.why(reader.directory)}. There is no snapshot to begin with{why}")
         return restored
 
     def runs(self) -> Generator[Run]:

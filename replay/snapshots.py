@@ -43,7 +43,7 @@ def take_snapshots(
     ----------
     request : one journal, settings, and handlers; no pools
     at : the last sequence to include; the journal's last by default
-    every : also one after each so many events, counted from the journal's first
+    every : also one wherever the number of events from sequence 0 on is a multiple of this
     allow_code_change : begin with a snapshot of other code or settings, if that is the newest
 
     Returns
@@ -99,17 +99,16 @@ class _Taking:
             return
         self._store.prepare()
         for run in self._session.runs():
-            for part in _parts(run, at, first, every):
-                self._take_part(
-                    part, is_last=part.first + len(part.slots) - 1 == at, first=first, every=every
-                )
+            for part in _parts(run, at, every):
+                self._take_part(part, at, every)
             if run.first + len(run.slots) > at:
                 break
 
-    def _take_part(self, part: Run, *, is_last: bool, first: int, every: int | None) -> None:
+    def _take_part(self, part: Run, at: int, every: int | None) -> None:
         self._session.process(part, _nobody)
         self._events += len(part.slots)
-        if is_last or (every is not None and (part.first + len(part.slots) - first) % every == 0):
+        end = part.first + len(part.slots)
+        if end > at or (every is not None and end % every == 0):
             self._write(part.slots[-1])
 
     def _write(self, last: npt.NDArray[np.uint8]) -> None:
@@ -162,11 +161,11 @@ def prune_snapshots(
     }
 
 
-def _parts(run: Run, at: int, first: int, every: int | None) -> Iterator[Run]:
+def _parts(run: Run, at: int, every: int | None) -> Iterator[Run]:
     """A run up to the sequence `at`, cut where snapshots are due."""
     begin, end = run.first, min(run.first + len(run.slots), at + 1)
     while begin < end:
-        stop = end if every is None else min(end, begin + every - (begin - first) % every)
+        stop = end if every is None else min(end, begin + every - begin % every)
         yield cut(run, begin, stop)
         begin = stop
 

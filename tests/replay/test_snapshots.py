@@ -10,6 +10,8 @@ import pytest
 
 from disruptor.config.loader import load_settings
 from disruptor.errors import InputError
+from disruptor.handlers.messages import BUILT_IN
+from disruptor.journal.purge import Retention, purge
 from disruptor.journal.reader import JournalReader
 from disruptor.journal.writer import JournalWriter
 from disruptor.replay.importer import import_logs
@@ -87,6 +89,37 @@ def test_the_end_of_the_journal_is_the_default_and_its_running_hash_is_kept(jour
     assert found["snapshots"][0]["sequence"] == reader.last_sequence == newest.sequence
     assert (newest.running_hash, older.running_hash) == (reader.running_hash, None)
     assert found["snapshots"][0]["block"] == newest.block == reader.summary["last_block"]
+
+
+@pytest.mark.compiled
+def test_a_purged_journal_is_gone_on_with_from_a_snapshot_or_not_at_all(
+    journal: Path, tmp_path: Path, digest: str
+) -> None:
+    reader = JournalReader(journal)
+    short = tmp_path / "short"
+    with JournalWriter(
+        short,
+        messages=BUILT_IN,
+        identity=reader.identity,
+        settings=reader.settings,
+        frame_slots=512,
+        segment_bytes=1 << 18,
+    ) as writer:
+        for frame in reader.frames():
+            writer.append(frame.slots, frame.first_sequence)
+        writer.finish(reader.summary)
+    take_snapshots(asked(short), at=3000)
+    purge(short, Retention(to_snapshot=True))
+    first = JournalReader(short).first_sequence
+    assert 0 < first <= 3000
+    found = take_snapshots(asked(short), at=4000, every=1500)
+    assert (found["started_from"], found["state_digest"]) == (3000, digest)
+    with pytest.raises(InputError, match=r"were purged.*no snapshot to begin with that fits"):
+        take_snapshots(asked(short), at=first)
+    with pytest.raises(
+        InputError, match=r"were purged.*no snapshot to begin with: .*min_bps: 0.0 when recorded"
+    ):
+        take_snapshots(asked(short, "arbitrage.min_bps=2"))
 
 
 def test_what_is_no_journal_or_outside_of_one_is_refused(journal: Path, tmp_path: Path) -> None:
