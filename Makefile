@@ -12,7 +12,7 @@ LANES  := $(CURDIR)/.cache/lanes
 lane = DISRUPTOR_CACHE=$(LANES)/$(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check lint types layers bounds nojit doctest format clean
+.PHONY: help setup demo test fuzz crash check lint types layers bounds nojit doctest format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -35,6 +35,9 @@ test: $(READY) ## run the tests, compiled
 
 fuzz: $(READY) ## any bytes in any file of a journal, many times over; FUZZ=50000 for longer
 	DISRUPTOR_FUZZ=$(or $(FUZZ),5000) $(call lane,jit) $(BIN)/pytest tests/journal/test_fuzz*.py
+
+crash: $(READY) ## power lost and kill -9 at random moments, many times over; CRASHES=200 KILLS=1000 for longer
+	DISRUPTOR_CRASHES=$(or $(CRASHES),50) DISRUPTOR_KILLS=$(or $(KILLS),200) $(call lane,jit) $(BIN)/pytest tests/journal/test_crashes.py tests/engine/test_live_kills.py
 
 check: lint types layers test bounds nojit doctest ## everything that CI runs; -j2 runs lanes side by side
 

@@ -19,7 +19,21 @@ def describe(directory: Directory, as_json: options.AsJson = False, debug: optio
     from disruptor.journal.describe import describe as describe_journal
 
     answer = describe_journal(directory)
+    if "incarnations" in answer:
+        answer["watermarks"] = _watermarks(directory)
     _show(answer, as_json=as_json, lists={"messages": _message, "segments": _segment})
+
+
+def _watermarks(directory: str) -> dict[str, int | None] | None:
+    """How far the engine of a recording has come, alive or dead; None if no ring of it is there."""
+    from disruptor.engine.live_ring import region_name
+    from disruptor.errors import DisruptorError
+    from disruptor.watermarks import watermarks_of
+
+    try:
+        return watermarks_of(region_name(directory))._asdict()
+    except DisruptorError:
+        return None
 
 
 def stats(directory: Directory, as_json: options.AsJson = False, debug: options.Debug = False) -> None:

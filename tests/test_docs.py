@@ -33,11 +33,11 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
 FOLDERS = ("disruptor", "journal", "handlers", "feeds", "replay", "engine", "config", "bench")
 COMMANDS = (
-    *("import", "replay", "scan", "quote", "state", "diff", "snapshot", "warmup", "config show"),
+    *("import", "run", "replay", "scan", "quote", "state", "diff", "snapshot", "warmup", "config show"),
     *(f"journal {name}" for name in ("verify", "describe", "stats", "dump")),
     *(
         f"journal {name}"
-        for name in ("prove", "check", "follow", "to-parquet", "from-parquet", "compact", "purge")
+        for name in ("repair", "prove", "check", "follow", "to-parquet", "from-parquet", "compact", "purge")
     ),
 )
 #: Options of every command, described once for all.

@@ -63,11 +63,11 @@ def test_a_recording_is_one_afterwards(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="damaged here"):
         held(directory)
     plan, _ = repair(directory)
-    assert (plan.end, plan.lost) == (8, 22)
-    assert verify(directory).status == "stopped" and np.array_equal(held(directory), ticks[:8])
+    assert (plan.end, plan.lost) == (4, 26)
+    assert verify(directory).status == "stopped" and np.array_equal(held(directory), ticks[:4])
     assert len(load_incarnations(directory)) == 2
     with Recorder(str(directory), **options) as recorder:
-        recorder.write(ticks[8:])
+        recorder.write(ticks[4:])
         assert recorder.incarnation == 3
     assert np.array_equal(held(directory), ticks)
 
