@@ -118,10 +118,10 @@ def lines(answer: dict[str, Any]) -> list[str]:
     if answer["outputs"] is not None:
         found += _output_lines(answer)
     failures = answer["failures"] or {}
-    found += [f"{side} stopped: {text}" for side, text in failures.items() if text]
+    found += [f"{side.upper()} stopped: {text}" for side, text in failures.items() if text]
     for side, names in answer["not_compared"].items():
         if names:
-            found.append(f"only {side} has, not compared: {', '.join(names)}")
+            found.append(f"only {side.upper()} has, not compared: {', '.join(names)}")
     if "all" in answer:
         found.append(f"{answer['lines']:,} outputs in {answer['all']}")
     return found

@@ -66,6 +66,7 @@ class RemoteSide:
             self.close()
             raise InputError(f"{self._where}: its process ended; what it said is above") from None
         if "error" in reply:
+            self.close()
             raise InputError(f"{self._where}: {reply['error']}")
         return reply["value"], raw
 
