@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from disruptor.journal.incarnations import load_incarnations
 from disruptor.journal.layout import VERSION, Bytes
 from disruptor.journal.problem import Problem
 from disruptor.journal.rows import type_ids
+from disruptor.journal.segment_file import stored_size
 from disruptor.journal.survey import Survey, survey
 
 
@@ -45,6 +47,7 @@ def describe(directory: str | os.PathLike[str]) -> dict[str, Any]:
         "slots": sum(segment.slots for segment in segments) + found.tail_slots,
         "frames": frames,
         "size": sum(segment.size for segment in segments),
+        "stored_size": sum(_stored(found.directory / segment.name) for segment in segments),
         "running_hash": segments[-1].running_hash if segments else "",
         **_facts(found),
         **_recording(found),
@@ -52,6 +55,14 @@ def describe(directory: str | os.PathLike[str]) -> dict[str, Any]:
         "segments": [_segment(asdict(segment)) for segment in segments],
         **_problems(found),
     }
+
+
+def _stored(path: Path) -> int:
+    """Bytes that a segment takes on disk; 0 where it is missing."""
+    try:
+        return stored_size(path)
+    except OSError:
+        return 0
 
 
 def stats(directory: str | os.PathLike[str]) -> dict[str, Any]:

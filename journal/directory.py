@@ -77,7 +77,7 @@ def claim_recording(storage: Storage, begun: Manifest) -> tuple[int, Manifest | 
 def _same_recording(storage: Storage, begun: Manifest) -> Manifest | None:
     names = storage.names()
     if MANIFEST_NAME not in names:
-        if any(is_segment_name(name) or name.endswith(".dst") for name in names):
+        if any(is_segment_name(name.removesuffix(SUFFIX)) or name.endswith(".dst") for name in names):
             raise JournalError(
                 f"{storage.directory}: segments without {MANIFEST_NAME}: a damaged journal; choose another directory"
             )

@@ -1,9 +1,10 @@
 """Slots of a journal as they become readable: what `tail -f` is to a log.
 
 Nothing tells a reader that a writer has written; so the journal is looked at anew every `POLL_S`, from the first
-sequence that was not given yet. A look costs a few milliseconds, takes no lock and keeps nothing open in between. It
-ends when the journal is complete, for then nothing ever follows, or when its manifest can't be read. A journal whose
-writer has died may be gone on with: it is waited for, and what its last frame lacks is no problem until frames follow.
+sequence that was not given yet. A look costs a few milliseconds and keeps nothing open in between. Of a recording, no
+purge takes what was not given yet. It ends when the journal is complete, for then nothing ever follows, or when its
+manifest can't be read. A journal whose writer has died may be gone on with: it is waited for, and what its last frame
+lacks is no problem until frames follow.
 
 A look may meet a frame half written, and the next one whole: the writer is faster than the look. So what looks damaged
 in a journal that is not complete ends the look, and counts if the next look finds it so again.
@@ -22,6 +23,7 @@ import numpy as np
 
 from disruptor.errors import JournalError
 from disruptor.journal.problem import Problem
+from disruptor.journal.readers import Registration, register
 from disruptor.journal.rows import Row, rows, type_ids
 from disruptor.journal.survey import COMPLETE, UNKNOWN, Survey, survey
 
@@ -75,8 +77,28 @@ class Follower:
         ------
         JournalError : the journal has gone away.
         """
+        place: Registration | None = None
+        try:
+            for found in self._looks():
+                if place is None and (found.is_recording or found.state == COMPLETE):
+                    place = register(self._directory, self._next)
+                yield from self._begin(found)
+                before = self._next
+                yield from self._look(found)
+                if found.state in (COMPLETE, UNKNOWN):
+                    return
+                if place is not None:
+                    place.advance(self._next)
+                if self._next == before or self._met_doubt:
+                    self._wait()
+        finally:
+            if place is not None:
+                place.close()
+
+    def _looks(self) -> Iterator[Survey]:
+        """The journal as it is now, again and again."""
         missed = 0
-        while True:  # ends with the journal, or with whoever iterates
+        while True:  # ends with whoever iterates
             try:
                 found = survey(self._directory)
                 missed = 0
@@ -86,13 +108,7 @@ class Follower:
                     raise
                 self._wait()
                 continue
-            yield from self._begin(found)
-            before = self._next
-            yield from self._look(found)
-            if found.state in (COMPLETE, UNKNOWN):
-                return
-            if self._next == before or self._met_doubt:
-                self._wait()
+            yield found
 
     def _begin(self, found: Survey) -> Iterator[Problem]:
         """What is wrong with the whole; and whether it is still the same journal."""

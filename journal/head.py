@@ -102,6 +102,15 @@ def load_head(directory: str | os.PathLike[str]) -> Head | None:
     return head
 
 
+def is_purged(directory: str | os.PathLike[str], sequence: int) -> bool:
+    """Whether a sequence is purged by now, for whoever finds its segment gone while reading."""
+    try:
+        head = load_head(directory)
+    except JournalError:
+        return False
+    return head is not None and sequence < head.first_sequence
+
+
 def _makes_sense(head: Head) -> bool:
     entries = head.segments
     return (

@@ -28,11 +28,13 @@ import pyarrow as pa
 
 from disruptor.errors import JournalError
 from disruptor.journal import schema as schemas
+from disruptor.journal.incarnations import INCARNATIONS_NAME, load_incarnations
 from disruptor.journal.layout import VERSION, Bytes, canonical_json
 from disruptor.journal.manifest import encode_manifest
 from disruptor.journal.parquet_columns import MessageColumns, Sequences
 from disruptor.journal.parquet_files import FORMATS, PARQUET, ColumnWriter, staged_directory
 from disruptor.journal.reader import Frame, JournalReader
+from disruptor.journal.recording_reader import open_journal
 from disruptor.journal.rows import type_ids
 from disruptor.journal.schema import declared
 from disruptor.journal.verify import verify
@@ -89,7 +91,7 @@ def to_columns(
 
     Parameters
     ----------
-    directory : of the journal; only read
+    directory : of the journal, finished; or of a recording, for an export. Only read
     out : a directory that is new or empty; appears when all of it is written
     selection : which slots; default all, and then every byte of the journal is verified first
     kind : PARQUET or ARROW
@@ -106,7 +108,7 @@ def to_columns(
     selection = selection or Selection()
     if kind not in FORMATS:
         raise JournalError(f"format {kind}: there are {' and '.join(FORMATS)}")
-    reader = JournalReader(directory)
+    reader = open_journal(directory)
     if selection.everything:
         _check_restorable(reader)
     with staged_directory(Path(out)) as staged:
@@ -224,11 +226,13 @@ class _Exporter:
         kinds = {"name": pa.string(), "running_hash": pa.string()}
         names = ("name", "first_sequence", "slot_count", "size", "running_hash")
         schema = pa.schema([pa.field(name, kinds.get(name, pa.int64()), nullable=False) for name in names])
-        whole = {
+        whole: dict[str, Any] = {
             "files": dict(sorted(files.items())),
             "messages": self._reader.messages,
             "manifest": encode_manifest(manifest).decode(),
         }
+        if load_incarnations(self._reader.directory):
+            whole["incarnations"] = (self._reader.directory / INCARNATIONS_NAME).read_text()
         path = self._folder / self._file_name(JOURNAL_FILE)
         writer = ColumnWriter(path, schema, {**self._facts, **whole}, list(names))
         writer.write(pa.RecordBatch.from_pylist(entries, schema))

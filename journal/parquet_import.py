@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from disruptor.errors import CorruptFrameError, JournalError
+from disruptor.journal.incarnations import INCARNATIONS_NAME, load_incarnations
 from disruptor.journal.layout import VERSION, Bytes, canonical_json
 from disruptor.journal.manifest import Manifest, decode_manifest, encode_manifest
 from disruptor.journal.parquet_columns import MessageColumns, Sequences
@@ -29,6 +30,7 @@ from disruptor.journal.parquet_export import (
 )
 from disruptor.journal.parquet_files import FORMATS, ColumnFile, arrow_errors, staged_directory
 from disruptor.journal.schema import Schema, declared, parse_schema
+from disruptor.journal.storage import Storage
 from disruptor.journal.writer import JournalWriter
 from disruptor.message import MessageType
 
@@ -49,6 +51,7 @@ class Archive:
         head = ColumnFile(_journal_file(self.directory))
         head.close()
         self.manifest, self.messages, files = self._head(head)
+        self.incarnations: Any = head.facts.get("incarnations")
         self._files = [self._open(name, rows, head.facts) for name, rows in sorted(files.items())]
 
     def streams(self) -> list[_Stream]:
@@ -210,6 +213,8 @@ def from_columns(
         manifest = _write(opened, staged, progress)
         if encode_manifest(manifest) != encode_manifest(opened.manifest):
             raise CorruptFrameError(_difference(opened, manifest), path=str(archive))
+        if opened.incarnations is not None:
+            _put_incarnations(staged, opened)
     return {
         "journal": str(directory),
         "slots": manifest.slot_count,
@@ -243,6 +248,15 @@ def _write(archive: Archive, directory: Path, progress: Progress | None) -> Mani
             if progress is not None:
                 progress(start + count - stored.first_sequence, stored.slot_count)
         return writer.finish(stored.summary)
+
+
+def _put_incarnations(directory: Path, archive: Archive) -> None:
+    """Of a recording: who wrote from which sequence on. The file holds a checksum of itself."""
+    try:
+        Storage(directory).replace(INCARNATIONS_NAME, archive.incarnations.encode())
+        load_incarnations(directory)
+    except (AttributeError, UnicodeEncodeError, JournalError) as error:
+        raise CorruptFrameError(f"{archive.directory}: its incarnations were changed") from error
 
 
 def _not_once(archive: Archive, seen: Bytes, start: int) -> CorruptFrameError:

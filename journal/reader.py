@@ -200,6 +200,7 @@ class JournalReader:
             head = load_head(self.directory)
             if head is not None and start < head.first_sequence:  # purged since this was opened
                 raise JournalError(head.why(self.directory))
+            self.head = head
             told = start
             with closing(self._frames(start)) as frames:
                 for frame in frames:

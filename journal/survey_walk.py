@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from disruptor.errors import JournalError
+from disruptor.journal.head import is_purged
 from disruptor.journal.layout import BLOCK_SIZE, HASH_SIZE, KIND_JOURNAL_END, TOTALS_DTYPE
 from disruptor.journal.manifest import MANIFEST_NAME, SegmentEntry
 from disruptor.journal.problem import Problem
@@ -66,6 +67,9 @@ class Walk:
             raw = RawSegment(survey.directory / name)
         except JournalError as error:
             self.skip()
+            if is_purged(survey.directory, first):  # since the journal was looked at
+                survey.segments.remove(found)
+                return
             yield Problem(str(error), name, sequence=first, last_sequence=_last_known(survey, number))
             return
         with closing(raw):

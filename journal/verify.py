@@ -21,7 +21,7 @@ from pathlib import Path
 
 from disruptor.errors import CorruptFrameError, JournalError
 from disruptor.journal.compressed import SUFFIX
-from disruptor.journal.head import HEAD_NAME, Head, load_head
+from disruptor.journal.head import HEAD_NAME, Head, is_purged, load_head
 from disruptor.journal.layout import (
     FRAME_HEADER_DTYPE,
     FRAME_HEADER_SIZE,
@@ -96,7 +96,10 @@ def verify(directory: str | os.PathLike[str]) -> VerifyReport:
         try:
             _check_segment(path, manifest, number, entry, report)
         except JournalError as error:
-            report.problems.append(str(error))
+            if is_purged(path, entry.first_sequence):  # since this began
+                report.purged_before = entry.end_sequence
+            else:
+                report.problems.append(str(error))
     report.running_hash = manifest.running_hash
     return report
 

@@ -24,6 +24,7 @@ from disruptor.journal.reader import JournalReader
 from disruptor.journal.readers import register
 from disruptor.journal.snapshot_store import SnapshotStore
 from disruptor.journal.storage import Storage
+from disruptor.journal.survey import survey
 from disruptor.journal.verify import verify
 from disruptor.state_image import view_rows
 from tests.disruptor.test_restore import filled
@@ -141,6 +142,22 @@ def test_a_reader_that_begins_after_a_purge_is_told(tiny: Path) -> None:
     with pytest.raises(JournalError, match="sequences 0 to 23 were purged"):
         next(frames)
     assert not (tiny / "readers").exists()
+
+
+def test_a_reader_from_before_a_purge_reads_what_is_left(tiny: Path, slots: Bytes) -> None:
+    reader = JournalReader(tiny)
+    purge(tiny, FORCED)
+    assert b"".join(frame.slots.tobytes() for frame in reader.frames(24)) == slots[24:].tobytes()
+
+
+def test_what_goes_while_it_is_looked_at_is_no_damage(tiny: Path) -> None:
+    found = survey(tiny)
+    purge(tiny, FORCED)
+    given = list(found.frames())
+    assert [frame.first_sequence for frame in given if not isinstance(frame, Problem)] == [
+        24,
+        28,
+    ] and found.ok
 
 
 def test_a_purge_is_a_plan_first(tiny: Path) -> None:

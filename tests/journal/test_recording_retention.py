@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from disruptor.errors import JournalError
 from disruptor.journal.compact import compact, plan_compact
 from disruptor.journal.describe import describe
 from disruptor.journal.follow import Follower
 from disruptor.journal.layout import Bytes
 from disruptor.journal.manifest import load_manifest
+from disruptor.journal.parquet_export import Selection, to_columns
+from disruptor.journal.parquet_import import from_columns
 from disruptor.journal.problem import Problem
 from disruptor.journal.purge import Retention, purge
 from disruptor.journal.recorder import Recorder
@@ -114,3 +117,32 @@ def test_following_a_recording_gives_every_flush(tmp_path: Path) -> None:
         assert not isinstance(row, Problem)
         seen.append(row["sequence"])
     assert seen == list(range(100)) and at_waits == [30, 31, 50, 90, 100]
+
+
+def test_a_finished_recording_goes_to_columns_and_back_and_one_in_use_is_exported(tmp_path: Path) -> None:
+    slots, directory = ticks(60), tmp_path / "recorded"
+    recorder = Recorder(str(directory), **OPTIONS)
+    recorder.write(slots[:45])
+    assert to_columns(directory, tmp_path / "part", Selection(from_sequence=3))["slots"] == 42
+    with pytest.raises(JournalError, match="a recording that is not finished: choose types or a range"):
+        to_columns(directory, tmp_path / "archive")
+    recorder.write(slots[45:])
+    recorder.finish({})
+    to_columns(directory, tmp_path / "archive")
+    from_columns(tmp_path / "archive", tmp_path / "back")
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "back").iterdir()} == files
+    assert "incarnations.json" in files
+
+
+def test_segments_without_a_manifest_are_never_recorded_over(tmp_path: Path) -> None:
+    recorder = Recorder(str(tmp_path), **OPTIONS)
+    recorder.write(ticks(90))
+    recorder.close()
+    compact(plan_compact(tmp_path))
+    for name in ("journal.json", *(name for name in of_segments(tmp_path) if name.endswith(".dsj"))):
+        (tmp_path / name).unlink()
+    for path in tmp_path.glob("*.dst"):
+        path.unlink()
+    with pytest.raises(JournalError, match=r"segments without journal.json"):
+        Recorder(str(tmp_path), **OPTIONS)
