@@ -65,7 +65,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         last = self.first_sequence - 1
         return (
             f"{directory}: sequences {self.journal_first_sequence} to {last} were purged. What begins at the start "
-            f"can't be had from this journal any more: begin at {last + 1} or later, a replay from a snapshot"
+            f"can't be had from this journal any more: begin at {last + 1} or later, a replay with --from-snapshot"
         )
 
 
