@@ -28,7 +28,15 @@ from disruptor.access import read, row
 from disruptor.handlers.batch_screen import JUDGE, begin_screen, screen_columns, screen_next
 from disruptor.handlers.path_graph import mark
 from disruptor.handlers.path_legs import LEG_TABLES
-from disruptor.handlers.path_tables import MAX_HOPS, path_cursor, path_queue, paths, rates
+from disruptor.handlers.path_tables import (
+    MAX_HOPS,
+    path_cursor,
+    path_queue,
+    path_state,
+    paths,
+    pool_moves,
+    rates,
+)
 from disruptor.handlers.path_visit import MARGIN, marginal_products
 from disruptor.handlers.vector_width import widest
 from disruptor.jit import jit_uncounted
@@ -39,7 +47,8 @@ from disruptor.replay.slots import Run
 
 RUNS = 9
 SMALL = Size(majors=8, single=100, double=200, triple=100)
-TABLES = [paths, *LEG_TABLES, path_cursor, path_queue, rates, screen_columns]
+SEARCH_TABLES = [path_cursor, path_queue, path_state, pool_moves, rates, screen_columns]
+TABLES = [paths, *LEG_TABLES, *SEARCH_TABLES]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
 CHANGE = np.dtype([("pool", "<i8"), ("zero_for_one", "<f8"), ("one_for_zero", "<f8")], align=True)
 ONE, HOP_COUNT = np.uint32(1), np.uint32(MAX_HOPS)

@@ -54,6 +54,7 @@ from disruptor.handlers.path_costs import note_native
 from disruptor.handlers.path_curve import refresh_rates
 from disruptor.handlers.path_graph import can_take_part, find_paths, link_pair, mark
 from disruptor.handlers.path_legs import LEG_TABLES, enter_legs, junctions, path_legs
+from disruptor.handlers.path_open import UNCOUNTED, is_distrusting, look_through
 from disruptor.handlers.path_standing import note_move, note_range
 from disruptor.handlers.path_tables import (
     MAX_HOPS,
@@ -73,7 +74,7 @@ from disruptor.handlers.path_tables import (
     pool_moves,
     rates,
 )
-from disruptor.handlers.path_visit import barred_count, visit
+from disruptor.handlers.path_visit import visit
 from disruptor.handlers.venues import Venue
 from disruptor.handlers.wide import load
 from disruptor.jit import jit
@@ -116,22 +117,10 @@ def _mark_given(state: Any, pool: Any) -> None:
 
 
 @jit
-def _is_distrusting(state: Any) -> bool:
-    """Whether something has been barred, or all pools lost, since the open paths were last looked through."""
-    cursor = read(state.path_cursor, 0)
-    return cursor["epoch"] != read(state.chain, 0)["epoch"] or cursor["flagged"] != barred_count(state)
-
-
-@jit
 def _begin(state: Any) -> None:
     """Before a boundary's first slice: rates of all marked pools; all open paths too if something was barred."""
     cursor = row(state.path_cursor, 0)
-    if _is_distrusting(state):
-        cursor["epoch"], cursor["flagged"] = read(state.chain, 0)["epoch"], barred_count(state)
-        at = cursor["first_open"]
-        while at != 0:
-            mark(state, read(state.paths, at - _ONE)["pool0"])
-            at = read(state.path_state, at - _ONE)["next_open"]
+    look_through(state)
     at = cursor["first_marked"]
     while at != 0:
         refresh_rates(state, at - _ONE)
@@ -155,7 +144,7 @@ def _evaluate(state: Any, event: Any, out: Any) -> Any:
     """One slice over the paths of the marked pools; AGAIN while there is more."""
     cursor = row(state.path_cursor, 0)
     if cursor["refreshed"] == 0:
-        if cursor["first_marked"] == 0 and not _is_distrusting(state):
+        if cursor["first_marked"] == 0 and not is_distrusting(state):
             return OK
         _begin(state)
     if read(state.path_settings, 0)["simd"] != 0:
@@ -217,6 +206,7 @@ def on_pool_registered(state: Any, event: Any, out: Any) -> Any:
         return OK
     if read(state.path_cursor, 0)["entered"] == 0:
         if read(state.path_heads, pool)["entered"] != 0:
+            row(state.path_cursor, 0)["turned"] = UNCOUNTED  # its fee may be another one
             return OK
         row(state.path_heads, pool)["entered"] = _ONE
         link_pair(state, pool)

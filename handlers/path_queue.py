@@ -5,6 +5,8 @@ in no output, a path is judged in the place that the plain screen gives it: in t
 it is on, newest first. That place is one number, and the queue a binary heap of them:
 
     key = rank of the pool among the changed ones << 32 | 2^32 - 1 - path
+
+Where pools count as changed without being on the list, they come first (`disruptor.handlers.path_open`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
+from disruptor.handlers.path_open import MAX_OPENINGS, rank_as_marked
 from disruptor.handlers.path_search import hop_pool
 from disruptor.jit import jit
 
@@ -73,4 +76,7 @@ def _place(state: Any, at: Any, turn: Any) -> Any:
         head = read(state.path_heads, hop_pool(path, k))
         if head["boundary"] == turn and np.uint64(head["rank"]) < rank:
             rank = np.uint64(head["rank"])
+    if read(state.path_cursor, 0)["as_marked"] != 0:
+        first = rank_as_marked(state, path, turn)
+        rank = first if first < MAX_OPENINGS else min(rank + MAX_OPENINGS, _LOW)
     return rank << _SHIFT | (_LOW - np.uint64(at))

@@ -108,7 +108,18 @@ rates = Table("rates", {"zero_for_one": f64, "one_for_zero": f64}, key="pools", 
 path_queue = Table("path_queue", {"key": u64}, key="paths", digest=False)
 
 #: `lowest`..`highest`: ticks that an answer since then has looked at; none if lowest > highest.
-pool_moves = Table("pool_moves", {"boundary": u64, "lowest": i32, "highest": i32}, key="pools", digest=False)
+pool_moves = Table(
+    "pool_moves",
+    {
+        "boundary": u64,
+        "lowest": i32,
+        "highest": i32,
+        "newest_open": u32,  # path + 1: of the open ones that begin at this pool (`disruptor.handlers.path_open`)
+        "reserved": u32,
+    },
+    key="pools",
+    digest=False,
+)
 
 path_state = Table(
     "path_state",
@@ -123,6 +134,9 @@ path_state = Table(
         "solved": u64,  # boundary of the answer; 0: it may not be kept
         "next_open": u32,  # path + 1
         "previous_open": u32,
+        "next_here": u32,  # of those that begin at the same pool
+        "previous_here": u32,
+        "opening": u64,  # its number
         "gas": u32,
         "reserved": u32,
     },
@@ -191,8 +205,9 @@ path_cursor = Table(
         "pool": u32,  # pool + 1 whose legs are next, 0 at the end
         "link": u32,  # (leg * 2 + side) + 1 to go on with, 0 at the start of a pool
         "queued": u32,
-        "reserved": u32,
+        "as_marked": u32,  # pools at which open paths begin count as marked
         "flagged": u64,  # flags of pools and tokens when all open paths were last looked through
+        "turned": u64,  # `turned_count` when they really were
         "screened": u64,  # paths whose own product was computed
         "solved": u64,
         "openings": u64,

@@ -25,6 +25,7 @@ from disruptor.handlers.messages import (
 from disruptor.handlers.path_costs import funding_cost, gas_cost_wei, gas_in_token, gas_units
 from disruptor.handlers.path_curve import is_tradable
 from disruptor.handlers.path_exact import settle
+from disruptor.handlers.path_open import link, unlink
 from disruptor.handlers.path_search import best_input, hop_of
 from disruptor.handlers.path_spread import cycle_spread, spread_to_bps
 from disruptor.handlers.path_standing import note_answer, stands
@@ -40,12 +41,6 @@ _NANOSECONDS = np.uint64(1_000_000_000)
 _ONE = np.uint32(1)
 #: `confidence` is the least of these that applies.
 _SURE, _BACKRUN, _UNKNOWN_TOKEN, _NEVER_AUDITED = 1.0, 0.5, 0.5, 0.75
-
-
-@jit
-def barred_count(state: Any) -> Any:
-    """How often a token or a pool has been barred so far: when it grows, what is open must be looked at again."""
-    return read(state.audit_counters, 0)["unverified"] + read(state.conduct_counters, 0)["verdicts"]
 
 
 @jit
@@ -203,8 +198,8 @@ def _report(state: Any, out: Any, path: Any, at: Any, direction: Any) -> None:
         row(state.path_legs, path["leg0"])["open"] += _ONE
         row(state.path_legs, path["leg1"])["open"] += _ONE
         kept["opened_block"] = read(state.chain, 0)["block_number"]
-        _link(state, at)
         row(state.path_cursor, 0)["openings"] += np.uint64(1)
+        link(state, at)
     store(kept["amount_in"], load(answer["amount_in"]))
     store(kept["profit"], load(answer["profit"]))
     kept["gas"] = np.uint32(answer["gas"])
@@ -346,27 +341,4 @@ def _close(state: Any, out: Any, path: Any, at: Any, reason: Any) -> None:
     path["open"] = np.uint32(0)
     row(state.path_legs, path["leg0"])["open"] -= _ONE
     row(state.path_legs, path["leg1"])["open"] -= _ONE
-    _unlink(state, at)
-
-
-@jit
-def _link(state: Any, at: Any) -> None:
-    """Put a path at the head of the list of open ones."""
-    cursor, kept = row(state.path_cursor, 0), row(state.path_state, at)
-    number = np.uint32(at) + _ONE
-    kept["next_open"], kept["previous_open"] = cursor["first_open"], np.uint32(0)
-    if cursor["first_open"] != 0:
-        row(state.path_state, cursor["first_open"] - _ONE)["previous_open"] = number
-    cursor["first_open"] = number
-
-
-@jit
-def _unlink(state: Any, at: Any) -> None:
-    cursor, kept = row(state.path_cursor, 0), row(state.path_state, at)
-    before, after = kept["previous_open"], kept["next_open"]
-    if before != 0:
-        row(state.path_state, before - _ONE)["next_open"] = after
-    else:
-        cursor["first_open"] = after
-    if after != 0:
-        row(state.path_state, after - _ONE)["previous_open"] = before
+    unlink(state, at)

@@ -27,9 +27,10 @@ from disruptor.handlers.token_conduct_tables import (
     SHORT,
     SYNCED,
     TAXED,
+    UNPAID,
     UNSURE,
 )
-from disruptor.handlers.token_evidence import account_of, disagree, retract, token_of
+from disruptor.handlers.token_evidence import account_of, disagree, note_turn, retract, token_of
 from disruptor.handlers.wide import add, is_zero, load, store, sub
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
@@ -87,6 +88,8 @@ def enter_transfer(state: Any, pool: Any, token: Any, amount: Any, comes_in: Any
         return
     _bring_forward(state, pool, side, moment)
     account = account_of(state, pool, side)
+    if (np.int64(account["flags"]) & (UNPAID | SEEN)) == UNPAID:
+        note_turn(state)
     flags = np.int64(account["flags"]) | SEEN | NOW
     net = load(account["net"])
     if amount > MOST:

@@ -89,7 +89,7 @@ from disruptor.handlers.token_conduct_tables import (
     conduct_counters,
     token_conduct,
 )
-from disruptor.handlers.token_evidence import account_of, agree, disagree, retract
+from disruptor.handlers.token_evidence import account_of, agree, disagree, retract, token_of
 from disruptor.handlers.wide import is_negative, is_zero, load, negate, sub
 from disruptor.handlers.wide_type import U256
 from disruptor.jit import jit
@@ -260,6 +260,7 @@ def on_v3_mint(state: Any, event: Any, out: Any) -> Any:
         account = account_of(state, np.int64(event["pool"]), side)
         amount = load(event["amount0"] if side == 0 else event["amount1"])
         if not is_zero(amount) and (np.int64(account["flags"]) & (BORN | SEEN)) == BORN:
+            token_of(state, np.int64(event["pool"]), side)["unpaid"] += np.uint32(1)
             account["flags"] |= np.uint32(UNPAID)
     claim(state, np.int64(event["pool"]), event["transaction_index"])
 

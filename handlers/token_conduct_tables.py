@@ -83,7 +83,7 @@ token_conduct = Table(
         "in_full": u32,  # unflagged pools in which both have
         "taxed": u32,  # pools that count against it, by kind
         "rebasing": u32,
-        "reserved": u32,
+        "unpaid": u32,  # accounts that were ever flagged UNPAID
         "first_mismatch": u64,  # sequence + 1 of the event by which a pool first counted against it; 0 none does
     },
     key="tokens",
@@ -91,8 +91,9 @@ token_conduct = Table(
 )
 
 #: How often a pool or a token was flagged, or a token first matched, which can turn against pools that nobody ever
-#: paid: while it stands still, nothing became worse.
-conduct_counters = Table("conduct_counters", {"verdicts": u64}, digest=False)
+#: paid: while it stands still, nothing became worse. `turns`: how often that, or evidence that was taken back, may have
+#: barred or unbarred a pool that no log of its own names; most verdicts say that all is well, and turn nothing.
+conduct_counters = Table("conduct_counters", {"verdicts": u64, "turns": u64}, digest=False)
 
 
 @jit

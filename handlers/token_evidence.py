@@ -16,6 +16,7 @@ import numpy as np
 from disruptor.access import read, row
 from disruptor.handlers.token_conduct_tables import (
     BORN,
+    CLEAN,
     FLAGGED,
     FLAGGED_REBASING,
     FLAGGED_TAXED,
@@ -25,7 +26,9 @@ from disruptor.handlers.token_conduct_tables import (
     PROVISIONAL,
     SEEN,
     TAXED,
+    UNKNOWN,
     VOTED,
+    conduct_of,
 )
 from disruptor.jit import jit
 
@@ -44,6 +47,12 @@ def token_of(state: Any, pool: Any, side: Any) -> Any:
 
 
 @jit
+def note_turn(state: Any) -> None:
+    """A pool may be barred that was not, or the other way round, without a log of its own."""
+    row(state.conduct_counters, 0)["turns"] += np.uint64(1)
+
+
+@jit
 def agree(state: Any, pool: Any, side: Any, matched: Any, sequence: Any) -> None:
     """A transfer has matched an amount of a swap; `matched` is MATCHED_IN or MATCHED_OUT.
 
@@ -55,10 +64,14 @@ def agree(state: Any, pool: Any, side: Any, matched: Any, sequence: Any) -> None
         return
     account["flags"] = np.uint32(flags | matched)
     row(state.conduct_counters, 0)["verdicts"] += np.uint64(1)
-    t = token_of(state, pool, side)
+    p, t = read(state.pools, pool), token_of(state, pool, side)
+    token = p["token0"] if side == 0 else p["token1"]
+    before = conduct_of(state, token)
     t["in_full"] += np.uint32((flags & MATCHED) != 0)
     t["matched_in"] += np.uint32(matched == MATCHED_IN)
     t["matched_out"] += np.uint32(matched == MATCHED_OUT)
+    if before != CLEAN and (before != UNKNOWN or t["unpaid"] != 0):
+        note_turn(state)
     other = np.int64(account_of(state, pool, 1 - side)["flags"])
     if (other & FLAGGED) != 0 and (other & VOTED) == 0:
         _vote(state, pool, 1 - side, sequence)
@@ -76,6 +89,7 @@ def disagree(state: Any, pool: Any, side: Any, kind: Any, sequence: Any) -> None
         return
     account["flags"] = np.uint32(flags | (FLAGGED_TAXED if kind == TAXED else FLAGGED_REBASING))
     row(state.conduct_counters, 0)["verdicts"] += np.uint64(1)
+    note_turn(state)
     if (flags & MATCHED) == MATCHED:
         token_of(state, pool, side)["in_full"] -= np.uint32(1)
     if ((flags | np.int64(account_of(state, pool, 1 - side)["flags"])) & MATCHED) != 0:
@@ -91,6 +105,7 @@ def retract(state: Any, pool: Any, side: Any, transaction: Any) -> None:
     if not provisional or (flags & (BORN | SEEN)) == BORN:
         return
     account["flags"] = np.uint32(flags & ~(FLAGGED | VOTED | PROVISIONAL))
+    note_turn(state)
     t = token_of(state, pool, side)
     t["in_full"] += np.uint32((flags & MATCHED) == MATCHED)
     if (flags & VOTED) != 0:
@@ -107,6 +122,7 @@ def _vote(state: Any, pool: Any, side: Any, sequence: Any) -> None:
     flags = np.int64(account["flags"])
     account["flags"] = np.uint32(flags | VOTED)
     row(state.conduct_counters, 0)["verdicts"] += np.uint64(1)
+    note_turn(state)
     t["taxed"] += np.uint32((flags & FLAGGED_TAXED) != 0)
     t["rebasing"] += np.uint32((flags & FLAGGED_REBASING) != 0)
     if t["first_mismatch"] == 0:

@@ -386,7 +386,7 @@ def test_what_a_pair_noticed_counts_once_it_is_a_witness() -> None:
         "in_full": 2,
         "taxed": 0,
         "rebasing": 1,
-        "reserved": 0,
+        "unpaid": 0,
         "first_mismatch": hand.processor.next_sequence,
     }
 

@@ -12,14 +12,15 @@ from disruptor.compile_cache import entry_uncounted
 from disruptor.handlers.batch_screen import JUDGE, begin_screen, screen_columns, screen_next
 from disruptor.handlers.path_legs import LEG_TABLES, enter_legs, leg_capacities
 from disruptor.handlers.path_queue import dequeue
-from disruptor.handlers.path_tables import path_cursor, path_queue, paths, rates
+from disruptor.handlers.path_tables import path_cursor, path_queue, path_state, paths, pool_moves, rates
 from disruptor.handlers.path_visit import MARGIN, marginal_products
 from disruptor.handlers.pools import pools
 from disruptor.processor import plain_allocate
 from disruptor.references import StateLayout, bind_state, describe_tables
 from disruptor.state import State
 
-TABLES = [pools, paths, *LEG_TABLES, path_queue, path_cursor, rates, screen_columns]
+_SEARCH = [path_queue, path_state, path_cursor, pool_moves, rates, screen_columns]
+TABLES = [pools, paths, *LEG_TABLES, *_SEARCH]
 LAYOUT = StateLayout(TABLES, {table.name: "plain" for table in TABLES})
 TOKENS, POOLS, PATHS = 7, 40, 800
 CAPACITIES = {"pools": POOLS, "paths": PATHS, "tokens": TOKENS, **leg_capacities(PATHS)}
