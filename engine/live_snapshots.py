@@ -53,6 +53,8 @@ class SnapshotTaker:
         self._next = -1
         self._writing: Future[None] | None = None
         self._helper = ThreadPoolExecutor(1, "snapshot")
+        # The same memory for every copy: only what the first one touches is faulted in, in its pause.
+        self._buffer = np.empty(processor.state.nbytes if every else 0, np.uint8)
         self._closing = False
         self.taken, self.longest_pause = 0, 0.0
         self.problems: list[str] = []
@@ -74,7 +76,7 @@ class SnapshotTaker:
         self._next = last + self._every
         began = time.perf_counter()
         facts = facts_of(self._processor, self._identity, slot)
-        image = copy_rows(self._processor.state)
+        image = copy_rows(self._processor.state, self._buffer)
         self.longest_pause = max(self.longest_pause, time.perf_counter() - began)
         self._writing = self._helper.submit(self._write, image, facts)
 
@@ -90,7 +92,7 @@ class SnapshotTaker:
             time.sleep(_LOOK_SECONDS)
         try:
             self._store.write(image, facts)
-            self._store.prune(self._store.plan(keep=self._keep))
+            self._store.prune(self._store.plan(keep=self._keep, code_identity=self._identity.code))
             self.taken += 1
         except DisruptorError as error:
             self.problems.append(str(error))
