@@ -36,7 +36,7 @@ from disruptor.replay.importer import journal_facts
 from disruptor.replay.pipeline import RingWriter
 from disruptor.replay.program import Memory, build_processor, code_identity
 from disruptor.replay.request import RunRequest
-from disruptor.replay.restore import events_of, identity_of, restore_newest
+from disruptor.replay.restore import check_beginning, events_of, identity_of, restore_newest
 from disruptor.replay.session import handlers_of
 from disruptor.replay.user_code import venues_in
 
@@ -191,6 +191,7 @@ class _Live:
         reader = open_journal(self._request.journal)
         found = restore_newest(self._store, processor, self._identity, at_most, event_at=events_of(reader))
         self._problems = [str(problem) for problem in found.problems]
+        check_beginning(reader, found)
         return found.sequence
 
     def run(self) -> LiveReport:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from disruptor.errors import CapacityError, SnapshotError
+from disruptor.errors import CapacityError, InputError, SnapshotError
 from disruptor.handler_set import HandlerSet
 from disruptor.identity_parts import changes, environment_parts, setting_parts
 from disruptor.journal.problem import Problem
@@ -112,6 +112,18 @@ def restore_newest(
         processor.start_at(snapshot.sequence + 1)
         return Restored(snapshot.sequence, changed, tuple(problems))
     return Restored(None, (), tuple(problems))
+
+
+def check_beginning(journal: JournalReader, restored: Restored) -> None:
+    """Refuse to begin at the first event of a journal that has lost it.
+
+    Raises
+    ------
+    InputError : no snapshot was restored, and the journal's beginning was purged.
+    """
+    if restored.sequence is None and journal.head is not None:
+        why = f": {restored.problems[0]}" if restored.problems else " that fits"
+        raise InputError(f"{journal.head.why(journal.directory)}. There is no snapshot to begin with{why}")
 
 
 def changed_since(facts: SnapshotFacts, identity: RunIdentity) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from disruptor.processor import OutputConsumer, Processor
 from disruptor.replay.events import EventSource, Inputs, JournalEvents, LogEvents, open_events
 from disruptor.replay.program import Memory, build_handler_set, build_processor, pin
 from disruptor.replay.request import Progress, ProgressUpdate, RunRequest
-from disruptor.replay.restore import Restored, RunIdentity, events_of, restore_newest
+from disruptor.replay.restore import Restored, RunIdentity, check_beginning, events_of, restore_newest
 from disruptor.replay.slots import Run
 from disruptor.replay.user_code import load_user_code, venues_in
 
@@ -73,11 +73,9 @@ class Session:
             accept=accept,
             allow_code_change=allow_code_change,
         )
+        check_beginning(reader, restored)
         if restored.sequence is not None:
             self.events.start_after(restored.sequence)
-        elif reader.head is not None:
-            why = f": {restored.problems[0]}" if restored.problems else " that fits"
-            raise InputError(f"{reader.head.why(reader.directory)}. There is no snapshot to begin with{why}")
         return restored
 
     def runs(self) -> Generator[Run]:
