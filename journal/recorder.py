@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -27,6 +26,7 @@ import numpy as np
 from disruptor.errors import JournalError
 from disruptor.journal.direct import DirectStorage, aligned
 from disruptor.journal.directory import claim_recording
+from disruptor.journal.files_ahead import FilesAhead
 from disruptor.journal.incarnations import Incarnation, load_incarnations, store_incarnations
 from disruptor.journal.layout import (
     BLOCK_SIZE,
@@ -41,7 +41,8 @@ from disruptor.journal.layout import (
 )
 from disruptor.journal.manifest import COMPLETE, MANIFEST_NAME, RECORDING, Manifest, encode_manifest
 from disruptor.journal.problem import Problem
-from disruptor.journal.salvage import SECTOR_SIZE, SLOT_LIMIT, ends_in_zeros
+from disruptor.journal.recordable import check_slots, whole_frames
+from disruptor.journal.salvage import SLOT_LIMIT
 from disruptor.journal.segment import SegmentWriter
 from disruptor.journal.sink import JournalSink
 from disruptor.journal.standing import Standing, find_standing
@@ -49,7 +50,7 @@ from disruptor.journal.storage import reported
 from disruptor.journal.tail import TailHeader, tail_frame_size, tail_name, tail_number
 from disruptor.journal.tail_writer import TailWriter, blank_behind, close_torn
 from disruptor.journal.writer import journal_schema, manifest_of
-from disruptor.message import MessageType, header_dtype
+from disruptor.message import MessageType
 
 #: Frames that may wait for the helper thread.
 _FRAMES_BEHIND = 2
@@ -101,9 +102,8 @@ class Recorder:
         self._sink = JournalSink(self._storage, self._schema, content, geometry)
         self._sink.first_sequence = first_sequence
         self._canonical = ThreadPoolExecutor(1, "journal-frames")
-        self._preparer = ThreadPoolExecutor(1, "journal-prepare")
+        self._ahead = FilesAhead(self._storage)
         self._behind: deque[tuple[Future[None], Bytes]] = deque()
-        self._preparing: dict[str, Future[None]] = {}
         self._frames = [aligned(frame_size(frame_slots, slot_size)) for _ in range(_FRAMES_BEHIND + 1)]
         self._frame, self._filled = self._frames.pop(), 0
         self._staging = aligned(tail_frame_size(frame_slots * slot_size))
@@ -114,6 +114,7 @@ class Recorder:
         self._failed: BaseException | None = None
         self.cuts: list[Problem] = []
         self._lock: int | None = None
+        self._opened = False
         self._open(manifest_of(RECORDING, self._sink, self._schema, *self._facts, {}))
 
     @property
@@ -141,9 +142,10 @@ class Recorder:
             self.incarnation = number
             now = Incarnation(number=number, first_sequence=self.next_sequence, cuts=cuts)
             store_incarnations(self._storage, [*past, now])
-            self._prepare_segment(wait=True)
+            self._have_segment()
             self._sink.begin()
             self._begin_tail()
+            self._opened = True
         except BaseException:
             self.close(mark=False)
             raise
@@ -191,7 +193,7 @@ class Recorder:
         slots = standing.slots
         while len(slots) >= self._frame_slots:
             self._copy(slots[: self._frame_slots])
-            self._prepare_segment(wait=True)
+            self._have_segment()
             self._sink.write(self._frame, self._frame_slots)
             self._filled, slots = 0, slots[self._frame_slots :]
         self._copy(slots)
@@ -209,46 +211,53 @@ class Recorder:
         ------
         JournalError : an I/O error. With errno ENOSPC or EDQUOT among its facts the rest may be written later.
         """
-        assert slots.dtype == np.uint8 and slots.ndim == 2 and slots.shape[1] == self._slot_size
-        self._check(slots)
-        done = 0
+        assert slots.dtype == np.uint8 and slots.shape[1:] == (self._slot_size,)
+        check_slots(slots, self.next_sequence)
+        first, done = self.next_sequence, 0
         while done < len(slots):  # bounded: each turn makes at least a slot durable, or raises
             if self._failed is not None:
                 raise self._failed
-            step = min(len(slots) - done, self._frame_slots - self._filled)
-            piece = slots[done : done + step]
-            if step == self._frame_slots and not self._may_tear_unseen(piece):
-                self._write_frame(piece)
+            rest = slots[done:]
+            whole = 0 if self._filled else whole_frames(rest, self._frame_slots)
+            if whole:
+                self._write_frames(rest[: whole * self._frame_slots])
             else:
-                self._write_tail(piece)
-            done += step
+                self._write_tail(rest[: self._frame_slots - self._filled])
+            done = self.next_sequence - first
         self._reclaim(wait=False)
 
-    def _check(self, slots: Bytes) -> None:
-        """Refuse slots that are not the next ones, or that no reader could take for written."""
-        headers = slots.reshape(-1).view(header_dtype(self._slot_size))
-        wanted = np.arange(self.next_sequence, self.next_sequence + len(slots))
-        wrong = np.flatnonzero((headers["sequence"] != wanted) | (headers["type_id"] == 0))
-        if len(wrong):
-            at = int(wrong[0])
-            raise JournalError(
-                f"journal: slot {at} of a batch is sequence {int(headers['sequence'][at])}, type "
-                f"{int(headers['type_id'][at])}; expected sequence {self.next_sequence + at} and a type"
-            )
-
-    def _may_tear_unseen(self, slots: Bytes) -> bool:
-        """Whether nobody could prove that a frame of these slots was torn; then its slots go to the tail first."""
-        partial = (FRAME_HEADER_SIZE + slots.size) % SECTOR_SIZE
-        return ends_in_zeros(slots.reshape(-1)[-partial:]) if partial else False
-
-    def _write_frame(self, slots: Bytes) -> None:
-        """A whole frame, straight into its segment."""
+    def _write_frames(self, slots: Bytes) -> None:
+        """Whole frames, straight into segments: one is sealed while the one before is written."""
         self._reclaim(wait=True)
-        self._prepare_segment(wait=True)
-        self._copy(slots)
-        self._filled = 0
-        self._settle_frame(self._frame)
-        self.next_sequence += len(slots)
+        writing: Future[None] | None = None
+        try:
+            for start in range(0, len(slots), self._frame_slots):
+                if self._sink.needs_segment:
+                    self._await_frame(writing)
+                    writing = None
+                    self._have_segment()
+                self._copy(slots[start : start + self._frame_slots])
+                self._filled, frame = 0, self._frame
+                write = self._sink.seal(frame, self._frame_slots)
+                self._await_frame(writing)
+                writing = self._canonical.submit(write)
+                self._frames.insert(0, frame)
+                self._frame = self._frames.pop()
+        finally:
+            self._await_frame(writing)
+        if self._sink.is_half_full:
+            self._ahead.prepare(*self._next_segment())
+
+    def _await_frame(self, writing: Future[None] | None) -> None:
+        """A frame is on the device."""
+        if writing is None:
+            return
+        try:
+            writing.result()
+        except BaseException as error:
+            self._failed = error
+            raise
+        self.next_sequence += self._frame_slots
 
     def _write_tail(self, slots: Bytes) -> None:
         if self._filled == 0:
@@ -263,18 +272,18 @@ class Recorder:
             self._behind.append((self._canonical.submit(self._settle_frame, self._frame), self._frame))
             self._frame, self._filled = self._frames.pop(), 0
         if self._tail.is_half_full:
-            self._prepare(tail_name(self._tail_number), self._tail_size, zeroed=True)
+            self._ahead.prepare(tail_name(self._tail_number), self._tail_size)
 
     def _settle_frame(self, frame: Bytes) -> None:
         """Write a full frame into its segment. On the helper thread, or while that is idle."""
-        self._prepare_segment(wait=True)
+        self._have_segment()
         try:
             self._sink.write(frame, self._frame_slots)
         except BaseException as error:
             self._failed = error
             raise
         if self._sink.is_half_full:
-            self._prepare_segment(wait=False)
+            self._ahead.prepare(*self._next_segment())
 
     def _copy(self, slots: Bytes) -> None:
         start = FRAME_HEADER_SIZE + self._filled * self._slot_size
@@ -303,7 +312,7 @@ class Recorder:
     def _renew_tail(self) -> None:
         """At the start of a frame: see that its slots fit the tail, however they are flushed."""
         if self._tail is not None and not self._tail.has_room(self._frame_slots):
-            self._prepare(tail_name(self._tail_number), self._tail_size, zeroed=True, wait=True)
+            self._ahead.have(tail_name(self._tail_number), self._tail_size)
             old = self._tail
             old.close(mark=True)
             self._tail_hash = old.running_hash
@@ -313,7 +322,7 @@ class Recorder:
             self._begin_tail()
 
     def _begin_tail(self) -> None:
-        self._prepare(tail_name(self._tail_number), self._tail_size, zeroed=True, wait=True)
+        self._ahead.have(tail_name(self._tail_number), self._tail_size, hurry=self._opened)
         header = TailHeader(
             slot_size=self._slot_size,
             first_sequence=self.next_sequence,
@@ -325,23 +334,13 @@ class Recorder:
         self._tail = TailWriter(self._storage, header, self._staging)
         self._tail_number += 1
 
-    def _prepare_segment(self, *, wait: bool) -> None:
-        """Have the file of the segment that the next frame, or the one after the present segment, begins."""
-        first = self._sink.next_segment
-        if self._sink.needs_segment or not wait:
-            self._prepare(segment_name(first), self._sink.geometry["segment_bytes"], zeroed=False, wait=wait)
+    def _have_segment(self) -> None:
+        """Have the file of the segment that the next frame begins, if it begins one."""
+        if self._sink.needs_segment:
+            self._ahead.have(*self._next_segment(), hurry=self._opened)
 
-    def _prepare(self, name: str, size: int, *, zeroed: bool, wait: bool = False) -> None:
-        """Make a file on the helper thread, once; with `wait`, raise if that failed, and try again the next time."""
-        if name not in self._preparing:
-            self._preparing[name] = self._preparer.submit(self._storage.prepare, name, size, zeroed=zeroed)
-        if wait:
-            with reported(self._storage.path(name), f"reserving {size} bytes"):
-                try:
-                    self._preparing[name].result()
-                except BaseException:
-                    del self._preparing[name]
-                    raise
+    def _next_segment(self) -> tuple[str, int]:
+        return segment_name(self._sink.next_segment), self._sink.geometry["segment_bytes"]
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -355,14 +354,14 @@ class Recorder:
         canonical_json(summary)
         self._reclaim(wait=True)
         if self._filled or self._sink.slot_count == 0:
-            self._prepare_segment(wait=True)
+            self._have_segment()
         if self._filled:
             self._sink.write(self._frame, self._filled)
         self._sink.finish()
-        self._preparer.shutdown(wait=True)
+        self._ahead.stop()
         manifest = manifest_of(COMPLETE, self._sink, self._schema, *self._facts, dict(summary))
         with reported(self._storage.path(MANIFEST_NAME), "writing the manifest"):
-            self._storage.drop_prepared()
+            self._ahead.drop()
             self._storage.sync_directory()
             self._storage.replace(MANIFEST_NAME, encode_manifest(manifest))
             if self._tail is not None:
@@ -376,7 +375,7 @@ class Recorder:
 
     def close(self, *, mark: bool = True) -> None:
         """Stop writing and give up the lock. With `mark` the recording counts as cleanly closed."""
-        self._preparer.shutdown(wait=True)
+        self._ahead.stop()
         self._canonical.shutdown(wait=True)
         failed, self._failed = self._failed, JournalError("journal: this recorder is closed")
         try:
@@ -385,8 +384,7 @@ class Recorder:
         finally:
             self._tail = None
             self._sink.close()
-            with suppress(OSError):
-                self._storage.drop_prepared()
+            self._ahead.drop()
             if self._lock is not None:
                 lock, self._lock = self._lock, None
                 self._storage.close(lock)

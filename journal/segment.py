@@ -109,6 +109,17 @@ class SegmentWriter:
         self.frame_count += 1
         self.slot_count += count
 
+    def seal_frame(self, buffer: Bytes, count: int, slot_size: int) -> Callable[[], None]:
+        """Seal a frame of slots that stand in `buffer` at 64; calling what this returns writes it.
+
+        The next frame may be sealed meanwhile, not written. If the write fails this segment can't be gone on with.
+        """
+        content = self._seal(buffer, KIND_SLOTS, count, count * slot_size)
+        offset, self._offset = self._offset, self._offset + len(content)
+        self.frame_count += 1
+        self.slot_count += count
+        return lambda: self._put(content, offset)
+
     def finish(self, kind: int, frame_count: int, segment_count: int, journal_first: int) -> SegmentEntry:
         """Write the end mark and say what the segment holds.
 
@@ -149,17 +160,23 @@ class SegmentWriter:
             self._storage.close(fd)
 
     def _seal_and_write(self, buffer: Bytes, kind: int, count: int, size: int) -> None:
+        self._write(self._seal(buffer, kind, count, size))
+
+    def _seal(self, buffer: Bytes, kind: int, count: int, size: int) -> Bytes:
         sequence = self.first_sequence + self.slot_count
         self.running_hash = seal_frame(
             buffer, self.running_hash, kind=kind, count=count, size=size, first_sequence=sequence
         )
-        self._write(buffer[: blocks(FRAME_HEADER_SIZE + size)])
+        return buffer[: blocks(FRAME_HEADER_SIZE + size)]
 
     def _write(self, content: Bytes) -> None:
-        assert self._fd is not None and len(content) % BLOCK_SIZE == 0
-        with reported(self._path, "writing", self._offset):
-            self._storage.write(self._fd, content, self._offset)
+        self._put(content, self._offset)
         self._offset += len(content)
+
+    def _put(self, content: Bytes, offset: int) -> None:
+        assert self._fd is not None and len(content) % BLOCK_SIZE == 0
+        with reported(self._path, "writing", offset):
+            self._storage.write(self._fd, content, offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ way, and `finish` returns only when all are on the device, so a complete journal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -95,16 +96,32 @@ class JournalSink:
     def write(self, buffer: Bytes, count: int) -> None:
         """Write one frame, into a new segment if the present one is full."""
         try:
-            if self._failed is not None:
-                raise self._failed
-            if self._segment is not None and self._segment.frame_count == self._frames_per_segment:
-                self._end_segment(KIND_SEGMENT_END)
-            segment = self._segment or self._begin_segment()
+            segment = self._segment_for_next()
             segment.write_frame(buffer, count, self.geometry["slot_size"])
             self.slot_count, self.frame_count = self.slot_count + count, self.frame_count + 1
         except BaseException as error:
             self._failed = error
             raise
+
+    def seal(self, buffer: Bytes, count: int) -> Callable[[], None]:
+        """As `write`, but calling what this returns does the writing, on any thread, one call after the other.
+
+        Where `needs_segment`, the frame before must have been written.
+        """
+        try:
+            write = self._segment_for_next().seal_frame(buffer, count, self.geometry["slot_size"])
+            self.slot_count, self.frame_count = self.slot_count + count, self.frame_count + 1
+            return write
+        except BaseException as error:
+            self._failed = error
+            raise
+
+    def _segment_for_next(self) -> SegmentWriter:
+        if self._failed is not None:
+            raise self._failed
+        if self._segment is not None and self._segment.frame_count == self._frames_per_segment:
+            self._end_segment(KIND_SEGMENT_END)
+        return self._segment or self._begin_segment()
 
     def finish(self) -> None:
         """End the last segment and the journal. An empty journal has one segment, without frames."""

@@ -73,9 +73,9 @@ class NotingStorage(DirectStorage):
         with self._noted("acknowledge", sequence=sequence):
             pass
 
-    def prepare(self, name: str, size: int, *, zeroed: bool) -> None:
+    def prepare(self, name: str, size: int) -> None:
         with self._noted("prepare", name, size=size):
-            super().prepare(name, size, zeroed=zeroed)
+            super().prepare(name, size)
 
     def create(self, name: str, size: int) -> int:
         fd = super().create(name, size)
