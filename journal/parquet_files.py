@@ -111,11 +111,7 @@ class ColumnFile:
         JournalError : the file is damaged.
         """
         with arrow_errors(self.path):
-            if self.path.suffix == f".{PARQUET}":
-                found = self._file.iter_batches(batch_size=READ_ROWS)
-            else:
-                found = (self._file.get_batch(number) for number in range(self._file.num_record_batches))
-            for batch in found:
+            for batch in self._parquet() if self.path.suffix == f".{PARQUET}" else self._arrow():
                 batch.validate(full=True)
                 yield batch
 
@@ -123,6 +119,15 @@ class ColumnFile:
         """Close the file."""
         if hasattr(self._file, "close"):
             self._file.close()
+
+    def _parquet(self) -> Iterator[pa.RecordBatch]:
+        # One row group at a time: a reader of all of them keeps what it has read of each.
+        for group in range(self._file.num_row_groups):
+            yield from self._file.iter_batches(batch_size=READ_ROWS, row_groups=[group])
+
+    def _arrow(self) -> Iterator[pa.RecordBatch]:
+        for number in range(self._file.num_record_batches):
+            yield self._file.get_batch(number)
 
 
 @contextmanager
