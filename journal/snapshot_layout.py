@@ -101,6 +101,7 @@ class SnapshotFacts:
     event_time_ns, block : of that event, by the chain's clock; 0 and None where unknown
     last_event : SHA-256 (hex) of that event's slot, which tells whether a journal is the one it was taken of
     running_hash : of the journal up to that event (hex), where known
+    changed : where the run that made the state had itself begun with a snapshot of other code: what was another
     code_identity, identity : the semantic identity of what made the state, as one hash and by name
     environment : versions and processor by name
     """
@@ -113,6 +114,7 @@ class SnapshotFacts:
     block: int | None = None
     last_event: str | None = None
     running_hash: str | None = None
+    changed: tuple[str, ...] = ()
 
 
 class StoredTable(NamedTuple):
@@ -268,6 +270,7 @@ def _opened(header: Any, content: Bytes) -> SnapshotHeader:
         identity=_texts(said["identity"]),
         environment=_texts(said["environment"]),
         block=None if said["block"] is None else int(said["block"]),
+        changed=tuple(map(str, said.get("changed", ()))),
     )
     if facts.sequence < 0 or len({table.schema.name for table in tables}) != count:
         raise ValueError(f"sequence {facts.sequence}, {count} tables of which two have one name or none")
@@ -306,6 +309,7 @@ def _facts_json(facts: SnapshotFacts, state_digest: str, schemas: Sequence[Table
         "identity": facts.identity,
         "environment": facts.environment,
         "block": facts.block,
+        "changed": list(facts.changed),
         "state_digest": state_digest,
         "tables": [
             {

@@ -125,7 +125,7 @@ class SnapshotStore:
                 removed.append((snapshot, f"{keep} newer ones stay"))
             elif max_age is not None and age > max_age:
                 removed.append((snapshot, f"{age:,.0f} seconds old"))
-            elif code_identity in (None, snapshot.facts.code_identity):
+            elif code_identity is None or _is_of(snapshot.facts, code_identity):
                 try:
                     check_file(snapshot)
                     kept.append(snapshot)
@@ -149,6 +149,11 @@ class SnapshotStore:
             raise SnapshotError(
                 f"{self.directory}: removing a snapshot failed: {error.strerror or error}"
             ) from error
+
+
+def _is_of(facts: SnapshotFacts, code_identity: str) -> bool:
+    """Whether all of a state was made by this code."""
+    return facts.code_identity == code_identity and not facts.changed
 
 
 def problem_of(path: Path, sequence: int, error: Exception) -> Problem:

@@ -127,10 +127,10 @@ def check_beginning(journal: JournalReader, restored: Restored) -> None:
 
 
 def changed_since(facts: SnapshotFacts, identity: RunIdentity) -> tuple[str, ...]:
-    """What of code, tables and settings is another than when a snapshot was taken, by name."""
+    """What of code, tables and settings is another than when a snapshot's state was made, by name."""
     if facts.code_identity == identity.code:
-        return ()
-    return tuple(changes(facts.identity, identity.parts)) or ("code identity is another",)
+        return facts.changed
+    return (*facts.changed, *(changes(facts.identity, identity.parts) or ["code identity is another"]))
 
 
 def facts_of(
@@ -138,6 +138,7 @@ def facts_of(
     identity: RunIdentity,
     last: npt.NDArray[np.uint8],
     running_hash: str | None = None,
+    restored: Restored | None = None,
 ) -> SnapshotFacts:
     """What is to be said of a snapshot of a processor's state as it is now.
 
@@ -146,6 +147,7 @@ def facts_of(
     processor : between two events, at least one processed
     last : (slot_size,) uint8, the last event processed
     running_hash : of the journal up to that event (hex), where known
+    restored : what the processor began with; a change of code that was allowed then stays told
     """
     assert processor.between_events, "a snapshot is taken between two events"
     slot = np.ascontiguousarray(last)
@@ -162,6 +164,7 @@ def facts_of(
         code_identity=identity.code,
         identity=identity.parts,
         environment=environment_parts(),
+        changed=() if restored is None or not restored.changed else (_in_short(restored),),
     )
 
 
@@ -183,15 +186,24 @@ def events_of(journal: JournalReader) -> EventAt:
 def _refuse(snapshot: Snapshot, changed: tuple[str, ...], event_at: EventAt | None) -> None:
     """Refuse a snapshot of other code or of another journal."""
     if changed:
-        more = f", and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise SnapshotError(
-            f"made by another code or settings: {'; '.join(changed[:_NAMED])}{more}: --allow-code-change uses it"
+            f"made by another code or settings: {_named(changed)}: --allow-code-change uses it"
         )
     expected = snapshot.facts.last_event
     if event_at is not None and expected is not None:
         slot = event_at(snapshot.sequence)
         if slot is None or hashlib.sha256(slot).hexdigest() != expected:
             raise SnapshotError("of another journal: its last event is not the one here")
+
+
+def _in_short(restored: Restored) -> str:
+    """A change that was allowed, as later snapshots tell it."""
+    return f"up to sequence {restored.sequence}: {_named(restored.changed)}"
+
+
+def _named(changed: tuple[str, ...]) -> str:
+    more = f", and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+    return f"{'; '.join(changed[:_NAMED])}{more}"
 
 
 def _load(store: SnapshotStore, snapshot: Snapshot, processor: Processor) -> None:

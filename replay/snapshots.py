@@ -115,7 +115,8 @@ class _Taking:
         began = time.perf_counter()
         processor = self._session.processor
         at_end = processor.next_sequence > self._reader.last_sequence
-        facts = facts_of(processor, self._identity, last, self._reader.running_hash if at_end else None)
+        running_hash = self._reader.running_hash if at_end else None
+        facts = facts_of(processor, self._identity, last, running_hash, self._restored)
         path = self._store.write(view_rows(processor.state), facts)
         self._written.append(
             {

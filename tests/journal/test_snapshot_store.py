@@ -105,6 +105,7 @@ def test_those_of_other_code_do_not_count_but_go_with_the_older_ones(store: Snap
     for sequence, minutes in ((15, 1), (50, 5)):
         other = replace(FACTS, sequence=sequence, event_time_ns=60 * minutes * SECOND, code_identity="x")
         store.write(view_rows(filled()), other)
+    store.write(view_rows(filled()), replace(FACTS, sequence=60, changed=("up to sequence 1: f is another",)))
     plan = store.plan(keep=2, code_identity=FACTS.code_identity)
     assert [s.sequence for s in plan.kept] == [40, 30]
     assert [s.sequence for s, _ in plan.removed] == [20, 15, 10]

@@ -101,6 +101,19 @@ def test_one_of_other_code_is_passed_over_by_name_or_allowed_and_told(store: Sna
     assert allowed.changed == ("function f is another", "setting a: 5 when recorded, 6 now")
 
 
+def test_a_change_that_was_allowed_once_stays_told(store: SnapshotStore) -> None:
+    run = Run()
+    allowed = restore_newest(store, run.processor, OTHER, 39, allow_code_change=True)
+    run(EVENTS[40:130], 40, base=40)
+    store.write(copy_rows(run.processor.state), facts_of(run.processor, OTHER, SLOTS[129], restored=allowed))
+    found = restore_newest(store, Run().processor, OTHER)
+    assert found.sequence is None
+    line = "up to sequence 39: function f is another; setting a: 5 when recorded, 6 now"
+    assert line in found.problems[0].what and found.problems[0].sequence == 129
+    again = restore_newest(store, Run().processor, OTHER, allow_code_change=True)
+    assert (again.sequence, again.changed) == (129, (line,))
+
+
 def test_other_code_without_a_name_is_still_told(store: SnapshotStore) -> None:
     facts = store.candidates().snapshots[0].facts
     assert changed_since(facts, OWN._replace(code="x")) == ("code identity is another",)
