@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +101,8 @@ class SnapshotStore:
             try:
                 found.append(read_header(self.directory / name))
             except SnapshotError as error:
-                problems.append(problem_of(self.directory / name, sequence, error))
+                if os.path.lexists(self.directory / name):  # or somebody has removed it meanwhile
+                    problems.append(problem_of(self.directory / name, sequence, error))
         return Listing(tuple(found), tuple(problems))
 
     def load(self, snapshot: Snapshot, state: State) -> None:
@@ -134,7 +136,7 @@ class SnapshotStore:
         return Retention(tuple(removed), tuple(kept), problems)
 
     def prune(self, plan: Retention) -> None:
-        """Remove what a plan says.
+        """Remove what a plan says; what is gone already is no error.
 
         Raises
         ------
@@ -142,7 +144,8 @@ class SnapshotStore:
         """
         try:
             for snapshot, _ in plan.removed:
-                self._files.remove(snapshot.path.name)
+                with suppress(FileNotFoundError):
+                    self._files.remove(snapshot.path.name)
             if plan.removed:
                 self._files.sync_directory()
         except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from disruptor.errors import SnapshotError
+from disruptor.journal.snapshot_file import SnapshotFiles
 from disruptor.journal.snapshot_store import SnapshotStore
 from disruptor.journal.verify import verify
 from disruptor.journal.writer import JournalWriter
@@ -111,11 +112,34 @@ def test_those_of_other_code_do_not_count_but_go_with_the_older_ones(store: Snap
     assert [s.sequence for s, _ in plan.removed] == [20, 15, 10]
 
 
-def test_a_file_that_can_not_be_removed_is_an_error(store: SnapshotStore) -> None:
-    plan = store.plan(keep=3)
-    (store.directory / "00000000000000000010.dss").unlink()
-    with pytest.raises(SnapshotError, match="removing a snapshot failed"):
-        store.prune(plan)
+class Stuck(SnapshotFiles):
+    """A directory from which nothing can be removed."""
+
+    def remove(self, name: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+
+def test_a_file_that_can_not_be_removed_is_an_error_and_one_that_is_gone_is_not(store: SnapshotStore) -> None:
+    plan = store.plan(keep=2)
+    with pytest.raises(SnapshotError, match="removing a snapshot failed: Permission denied"):
+        SnapshotStore(store.directory.parent, Stuck(store.directory)).prune(plan)
+    (store.directory / "00000000000000000020.dss").unlink()
+    store.prune(plan)
+    assert [s.sequence for s in store.candidates().snapshots] == [40, 30]
+
+
+class Fleeting(SnapshotFiles):
+    """Somebody removes the newest snapshot as soon as it was listed."""
+
+    def names(self) -> list[str]:
+        found = super().names()
+        self.remove(found[-1])
+        return found
+
+
+def test_one_that_somebody_removes_meanwhile_is_no_problem(store: SnapshotStore) -> None:
+    found = SnapshotStore(store.directory.parent, Fleeting(store.directory)).candidates()
+    assert ([s.sequence for s in found.snapshots], found.problems) == ([30, 20, 10], ())
 
 
 def test_a_journal_with_snapshots_is_as_sound_as_without_and_may_be_restarted(tmp_path: Path) -> None:
