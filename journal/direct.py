@@ -85,7 +85,7 @@ class DirectStorage(Storage):
 
     def write(self, fd: int, content: Bytes, offset: int) -> None:
         """Put whole blocks on the device at `offset`, a multiple of 4096."""
-        if content.ctypes.data % BLOCK_SIZE:
+        if content.__array_interface__["data"][0] % BLOCK_SIZE:
             buffer = aligned(len(content))[: len(content)]
             buffer[:] = content
             content = buffer

@@ -10,6 +10,9 @@ from disruptor.journal.salvage import SECTOR_SIZE
 from disruptor.message import header_dtype
 
 
+_NUMBERS = np.arange(1 << 16)
+
+
 def check_slots(slots: Bytes, next_sequence: int) -> None:
     """Refuse slots that are not the next ones, or that no reader could take for written.
 
@@ -18,9 +21,10 @@ def check_slots(slots: Bytes, next_sequence: int) -> None:
     JournalError : names the slot.
     """
     headers = slots.reshape(-1).view(header_dtype(slots.shape[1]))
-    wanted = np.arange(next_sequence, next_sequence + len(slots))
-    wrong = np.flatnonzero((headers["sequence"] != wanted) | (headers["type_id"] == 0))
-    if len(wrong):
+    behind = headers["sequence"] - next_sequence
+    wanted = _NUMBERS[: len(slots)] if len(slots) <= len(_NUMBERS) else np.arange(len(slots))
+    if not ((behind == wanted).all() and headers["type_id"].all()):
+        wrong = np.flatnonzero((behind != wanted) | (headers["type_id"] == 0))
         at = int(wrong[0])
         raise JournalError(
             f"journal: slot {at} of a batch is sequence {int(headers['sequence'][at])}, type "

@@ -34,7 +34,9 @@ never written in full, and hence never acknowledged (`SLOT_LIMIT` keeps that tru
 
 from __future__ import annotations
 
+import hashlib
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -50,11 +52,10 @@ from disruptor.journal.layout import (
     FRAME_HEADER_SIZE,
     FRAME_MAGIC,
     HASH_SIZE,
+    HASHED,
     Bytes,
     blocks,
     crc32c,
-    running_hash,
-    seal_frame,
 )
 from disruptor.journal.salvage import SECTOR_SIZE, SLOT_LIMIT, UNWRITTEN, RawSegment
 
@@ -79,6 +80,8 @@ TAIL_HEADER_DTYPE = np.dtype(
     ]
 )
 _CRC_START = 12
+#: A frame's header: magic and checksum; payload's checksum, kind, reserved, count, size, first sequence; running hash.
+_HEAD_FIELDS, _HASHED_FIELDS = struct.Struct("<II"), struct.Struct("<IHHIIq")
 _NAME = re.compile(r"tail-([0-9]{12})\.dst\Z")
 
 
@@ -153,10 +156,24 @@ def seal_tail_frame(
 ) -> bytes:
     """Fill in header, mark and zeros around a payload that stands in `buffer` at 64; returns the running hash."""
     end, sealed = FRAME_HEADER_SIZE + size, sealed_size(size)
-    running = seal_frame(buffer, previous, kind=kind, count=count, size=size, first_sequence=first_sequence)
     buffer[end : blocks(sealed)] = 0
     buffer[sealed - len(MARK) : sealed] = MARK
+    fields = (crc32c(buffer[FRAME_HEADER_SIZE:end]), kind, 0, count, size, first_sequence)
+    hashed = _HASHED_FIELDS.pack(*fields)
+    running = hashlib.sha256(previous + hashed).digest()
+    header = hashed + running
+    head = _HEAD_FIELDS.pack(FRAME_MAGIC, crc32c(np.frombuffer(header, np.uint8)))
+    buffer[:FRAME_HEADER_SIZE] = np.frombuffer(head + header, np.uint8)
     return running
+
+
+def tail_running_hash(previous: bytes, content: Bytes) -> bytes:
+    """The running hash of a tail after a frame: over its header, and so over the CRC32C of its payload.
+
+    What makes a payload evidence is the hash of the segment's frame that it becomes part of; a tail's says that no
+    flush is missing, doubled or exchanged, and costs nothing beside a write.
+    """
+    return hashlib.sha256(previous + content[HASHED].tobytes()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +277,7 @@ def _load(raw: RawSegment, header: TailHeader, offset: int, sequence: int, previ
     if content[end : marked.start].any() or content[sealed:].any():
         return lost("padding: bytes that must be zero are not")
     stored = frame["running_hash"].tobytes()
-    if running_hash(previous, content, payload) != stored:
+    if tail_running_hash(previous, content) != stored:
         return lost("the running hash does not follow from the frame before")
     first = int(frame["first_sequence"])
     return TailFrame(offset, first, count, int(frame["kind"]), stored, payload)
