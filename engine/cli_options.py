@@ -79,6 +79,23 @@ FromSnapshot = Annotated[
     bool,
     typer.Option("--from-snapshot", help="Begin behind the journal's newest snapshot that fits the bounds."),
 ]
+Speed = Annotated[
+    str,
+    typer.Option(
+        "--speed", metavar="S", help="max, original, or N times as fast as recorded, by block times."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="CONDITION", help="End where it first holds, e.g. 'events >= 1000'."),
+]
+Step = Annotated[
+    bool, typer.Option("--step", help="Ask on stdin what to do next: n, b, c, s TABLE [KEY], q.")
+]
+PauseAt = Annotated[
+    int | None,
+    typer.Option("--pause-at", metavar="S", min=0, help="Run up to this sequence, then ask as --step does."),
+]
 WriteJournal = Annotated[
     str | None, typer.Option("--write-journal", metavar="DIR", help="Also write the event journal here.")
 ]
@@ -141,6 +158,27 @@ def block_time(option: str, text: str | None) -> int | None:
             f"{option} {text}: expected Unix seconds, or a time such as 2024-01-31T12:00:00Z, not before 1970"
         )
     return seconds
+
+
+def speed_factor(text: str) -> float | None:
+    """How many times as fast as recorded; None for flat out.
+
+    Raises
+    ------
+    InputError : neither a word nor a number above 0.
+    """
+    from disruptor.errors import InputError
+
+    words = {"max": None, "original": 1.0}
+    if text in words:
+        return words[text]
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise InputError(f"--speed {text}: expected max, original, or a number above 0 such as 10")
+    return factor
 
 
 def print_json(value: dict[str, Any]) -> None:

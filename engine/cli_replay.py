@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +71,10 @@ def replay(
     check: options.Check = None,
     allow_code_change: options.AllowCodeChange = False,
     from_snapshot: options.FromSnapshot = False,
+    speed: options.Speed = "max",
+    until: options.Until = None,
+    step: options.Step = False,
+    pause_at: options.PauseAt = None,
     write_journal: options.WriteJournal = None,
     sort: options.Sort = False,
     strict: options.Strict = False,
@@ -89,22 +94,22 @@ def replay(
         raise SettingError(
             "arbitrage.enabled: expected true with --opportunities-out: there are none without it"
         )
+    held: dict[str, Any] = {"record": checked_file("--record", record), "check": check}
+    looked_on: dict[str, Any] = {"speed": options.speed_factor(speed), "until": until, "step": step}
     request = ReplayRequest(
         sources=tuple(sources),
         settings=settings,
         handlers=tuple(handlers or ()),
         pools=tuple(pools or ()),
         blocks=tuple(blocks or ()),
-        from_block=from_block,
-        to_block=to_block,
-        from_seq=from_seq,
-        to_seq=to_seq,
+        **{"from_block": from_block, "to_block": to_block, "from_seq": from_seq, "to_seq": to_seq},
         from_time=options.block_time("--from-time", from_time),
         to_time=options.block_time("--to-time", to_time),
-        record=checked_file("--record", record),
-        check=check,
+        **held,
         allow_code_change=allow_code_change,
         from_snapshot=from_snapshot,
+        **looked_on,
+        pause_at=pause_at,
         write_journal=write_journal,
         sort=sort,
         strict=strict,
@@ -112,7 +117,8 @@ def replay(
         opportunities_out=checked_file("--opportunities-out", opportunities_out),
         types=names,
     )
-    answer = execute(request, output_sinks(out, names, force=force), title="replay")
+    sinks = output_sinks(out, names, force=force)
+    answer = execute(request, sinks, title="replay", asking=not as_json and (step or pause_at is not None))
     if as_json:
         options.print_json(answer)
     else:
@@ -184,8 +190,10 @@ def scan(
     show_best(best, ranking, known, answer, request.handlers, as_json=as_json)
 
 
-def execute(request: ReplayRequest, sinks: Sequence[OutputSink], *, title: str) -> dict[str, Any]:
-    """Run a request with its sinks and progress; the result as a JSON object."""
+def execute(
+    request: ReplayRequest, sinks: Sequence[OutputSink], *, title: str, asking: bool = False
+) -> dict[str, Any]:
+    """Run a request with its sinks and progress, `asking` what to do on stdin; the result as a JSON object."""
     from disruptor.engine.output import FanOut
     from disruptor.engine.progress import progress_on_stderr
 
@@ -193,6 +201,11 @@ def execute(request: ReplayRequest, sinks: Sequence[OutputSink], *, title: str) 
         # The compiled part is imported last: bad options are told at once.
         from disruptor.replay.run import run
 
+        if asking:
+            from disruptor.replay.stepper import Console
+
+            result = run(request, sink if sinks else None, None, Console(iter(sys.stdin), typer.echo))
+            return result.to_json()
         with progress_on_stderr(title) as progress:
             result = run(request, sink if sinks else None, progress)
     answer: dict[str, Any] = result.to_json()
@@ -285,6 +298,7 @@ def summary_lines(answer: dict[str, Any]) -> list[str]:
         *warning_lines(answer),
         *identity_lines(answer),
         *snapshot_lines(answer.get("snapshot")),
+        *stopped_lines(answer.get("stopped")),
     ]
 
 
@@ -315,6 +329,14 @@ def snapshot_lines(found: dict[str, Any] | None) -> list[str]:
     began = "at the start" if found["sequence"] is None else f"behind the snapshot at {found['sequence']}"
     allowed = [f"code change allowed: {line}" for line in found["changed"]]
     return [f"began {began}", *allowed, *problem_lines(found["problems"])]
+
+
+def stopped_lines(found: dict[str, Any] | None) -> list[str]:
+    """Why the run ended before its end, if it did."""
+    if found is None:
+        return []
+    why = f"{found['until']} holds" if "until" in found else "told to"
+    return [f"stopped after sequence {found['sequence']}: {why}"]
 
 
 def warning_lines(answer: dict[str, Any]) -> list[str]:

@@ -75,6 +75,7 @@ def _answer(request: Any, table: str | None, key: str | None, out: str | None) -
     chosen = rows.names if table is None else [table]
     answer: dict[str, Any] = {
         "sequence": found.sequence,
+        "snapshot": found.snapshot,
         "state_digest": found.state.digest(),
         "tables": {name: rows.count(name) for name in chosen},
     }

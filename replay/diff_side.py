@@ -18,11 +18,12 @@ from disruptor.chain import INTERVAL
 from disruptor.chain_keeper import RowChange
 from disruptor.digest import shown_fields
 from disruptor.errors import CapacityError, HandlerError, InputError
-from disruptor.message import HEADER_FIELDS, MessageType, header_dtype
+from disruptor.message import header_dtype
 from disruptor.replay.events import Inputs, is_journal, open_events
 from disruptor.replay.program import Memory, build_processor
 from disruptor.replay.request import RunRequest
 from disruptor.replay.session import Session, handlers_of
+from disruptor.replay.shown_slots import ShownSlots
 from disruptor.replay.slots import Run, cut
 from disruptor.replay.table_rows import TableRows
 from disruptor.replay.user_code import venues_in
@@ -30,7 +31,6 @@ from disruptor.replay.user_code import venues_in
 Octets = npt.NDArray[np.uint8]
 #: Field names to kinds, by table: what two sides can compare.
 Fields = Mapping[str, Mapping[str, str]]
-_HEADER = tuple(name for name, _ in HEADER_FIELDS)
 
 
 class Step(NamedTuple):
@@ -99,7 +99,6 @@ class LocalSide:
             )
         self._request = request
         self._handlers = handlers_of(request)
-        self._messages = {m.type_id: m for m in (*self._handlers.inputs, *self._handlers.outputs)}
         self._emitted: list[Octets] = []
         self._read: list[Octets] = []
         self._first = self._count = 0
@@ -122,6 +121,7 @@ class LocalSide:
         assert processor.chain is not None
         self._session, self._chain = Session(events, processor, memory, None), processor.chain
         self._rows = TableRows(processor.state)
+        self._shows = ShownSlots(self._handlers, self._rows)
         self._runs: Iterator[Run] = self._session.runs()
         self._run = next(self._runs, None)
         self._next = 0 if self._run is None else self._run.first
@@ -186,16 +186,16 @@ class LocalSide:
         slots = self._slots(self._emitted).copy()
         headers = slots.reshape(-1).view(header_dtype(slots.shape[1]))
         headers["source_id"] = headers["source_sequence"] = 0
-        return slots, [self._name(int(kind)) for kind in headers["type_id"]]
+        return slots, [self._shows.name(int(kind)) for kind in headers["type_id"]]
 
     def show_outputs(self, which: Sequence[int]) -> list[dict[str, Any]]:
         """See `DiffSide`."""
         slots = self._slots(self._emitted)
-        return [self._decoded(slots[k], emitted=True) for k in which]
+        return [self._shows.output(slots[k]) for k in which]
 
     def show_input(self, sequence: int) -> dict[str, Any]:
         """See `DiffSide`."""
-        return self._decoded(self._slots(self._read)[sequence - self._first], emitted=False)
+        return self._shows.event(self._slots(self._read)[sequence - self._first])
 
     def close(self) -> None:
         """See `DiffSide`."""
@@ -205,23 +205,3 @@ class LocalSide:
 
     def _slots(self, parts: Sequence[Octets]) -> Octets:
         return np.concatenate(parts) if parts else np.zeros((0, self._session.processor.slot_size), np.uint8)
-
-    def _name(self, type_id: int) -> str:
-        return self._messages[type_id].name if type_id in self._messages else f"type {type_id}"
-
-    def _decoded(self, slot: Octets, *, emitted: bool) -> dict[str, Any]:
-        header = slot.view(header_dtype(len(slot)))[0]
-        found: dict[str, Any] = {
-            "sequence": int(header["sequence"]),
-            "type": self._name(int(header["type_id"])),
-        }
-        if emitted:
-            found["handler"] = self._handlers.handlers[int(header["source_id"])].name
-        message: MessageType | None = self._messages.get(int(header["type_id"]))
-        if message is None:
-            return found
-        record = slot.view(message.slot_dtype(len(slot)))[0]
-        for name, kind in message.fields.items():
-            shown = f"payload_{name}" if name in found or name in _HEADER else name
-            found[shown] = self._rows.shown(kind, record[name])
-        return found

@@ -64,6 +64,9 @@ class ReplayRequest(RunRequest):
     record : file to write what was run and what came out to (`disruptor.replay.record`)
     check : such a file, to hold this run against
     allow_code_change : run although code or settings are another than those of a record
+    speed : times as fast as recorded, above 0; None: flat out
+    until : end with the first event after which this holds (`disruptor.replay.condition`)
+    step, pause_at : ask what to do before the first event, after this sequence (`disruptor.replay.stepper`)
     from_snapshot : begin behind the newest snapshot of the journal that may be used (`disruptor.replay.from_snapshot`)
     """
 
@@ -77,6 +80,10 @@ class ReplayRequest(RunRequest):
     check: str | None = None
     allow_code_change: bool = False
     from_snapshot: bool = False
+    speed: float | None = None
+    until: str | None = None
+    step: bool = False
+    pause_at: int | None = None
     write_journal: str | None = None
     state_out: str | None = None
     opportunities_out: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,10 @@ from disruptor.replay.restore import RunIdentity
 from disruptor.replay.session import Session, handlers_of, run_session
 from disruptor.replay.slots import Run
 from disruptor.replay.state_out import write_state
+from disruptor.replay.stepper import Console
 from disruptor.replay.user_code import venues_in
+from disruptor.replay.watch import Watched, Watcher, watch
+from disruptor.replay.watchers import check_watched, watchers_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,7 @@ class ReplayResult:
     identity: dict[str, Any]
     checked: dict[str, Any]
     snapshot: dict[str, Any] | None
+    stopped: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -83,11 +88,15 @@ class ReplayResult:
             "identity": self.identity,
             "checked": self.checked,
             "snapshot": self.snapshot,
+            "stopped": self.stopped,
         }
 
 
 def run(
-    request: ReplayRequest, sink: OutputSink | None = None, progress: Progress | None = None
+    request: ReplayRequest,
+    sink: OutputSink | None = None,
+    progress: Progress | None = None,
+    console: Console | None = None,
 ) -> ReplayResult:
     """Run a request.
 
@@ -96,6 +105,7 @@ def run(
     request : what to replay
     sink : receives outputs; opened here, closed or aborted by whoever made it
     progress : called a few times a second
+    console : who is asked, for a request that steps or pauses
 
     Raises
     ------
@@ -104,6 +114,7 @@ def run(
     began = time.perf_counter()
     from_snapshot.check_request(request)
     handlers = handlers_of(request)
+    check_watched(request, handlers, console)
     held = HeldAgainst(request, handlers)
 
     def attempt(session: Session) -> _Replay:
@@ -112,7 +123,8 @@ def run(
             sink.open(types, session.pool_address)
         collector = Collector(handlers.outputs, sink, types, session.processor.state)
         replay = _Replay(request, session, collector, venues_in(handlers), held)
-        replay.run()
+        state, watched = session.processor.state, replay.watched
+        replay.run(watchers_of(request, handlers, state, watched, console))
         return replay
 
     result = run_session(request, handlers, attempt, progress).result(began)
@@ -136,7 +148,7 @@ class _Replay:
         self._request, self._session, self._collector = request, session, collector
         self._venues, self._held = venues, held
         self._events, self._processor = session.events, session.processor
-        self._bounds = Bounds(request)
+        self._bounds, self.watched = Bounds(request), Watched()
         self._muted: dict[str, int] = {}
         self._first, self._last, self._seconds = -1, -1, 0.0
         self._writer: JournalWriter | None = None
@@ -144,8 +156,9 @@ class _Replay:
             session, request, RunIdentity(held.code_identity, held.identity)
         )
 
-    def run(self) -> None:
-        """Process everything within the bounds."""
+    def run(self, watchers: Sequence[Watcher]) -> None:
+        """Process everything within the bounds, up to where a watcher ends it."""
+        self._watchers = list(watchers)
         began = time.perf_counter()
         if self._request.write_journal is not None:
             settings = self._request.settings
@@ -193,17 +206,19 @@ class _Replay:
         with closing(self._session.runs()) as runs:
             for run_ in runs:
                 for part in self._bounds.parts(run_):
-                    self._process(part.run, counted=part.counted, block=block)
-                    if needs_block:
-                        block = last_block(part.run, block)
-                if self._bounds.ended:
+                    for piece in watch(self._watchers, self.watched, part):
+                        self._process(piece.run, counted=piece.counted, block=block)
+                        if needs_block:
+                            block = last_block(piece.run, block)
+                if self._bounds.ended or self.watched.stopped is not None:
                     break
 
     def _process(self, part: Run, *, counted: bool, block: int) -> None:
         if counted and self._first < 0:
             self._first, self._muted = part.first, self._processor.counts()
         self._collector.enabled = counted
-        self._session.process(part, self._collector.consume)
+        consume = self._collector.consume
+        self._session.process(part, self.watched.take(consume) if self._watchers else consume)
         if counted:
             self._collector.end_run(part, block)
             self._last = part.first + len(part.slots) - 1
@@ -242,8 +257,9 @@ class _Replay:
             identity=self._held.identity_report(),
             checked={},
             snapshot=self._beginning.to_json(),
+            stopped=self.watched.stopped,
         )
-        if self._beginning.partial:
+        if self._beginning.partial or self.watched.stopped is not None:
             return result
         checked = self._held.verdict(result.to_json(), explicit=self._request.check is not None)
         return replace(result, checked=checked)

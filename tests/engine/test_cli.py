@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from disruptor import __version__
 from disruptor.engine.cli import app
-from disruptor.engine.cli_options import block_time
+from disruptor.engine.cli_options import block_time, speed_factor
 from disruptor.errors import CorruptFrameError, InputError
 from disruptor.handlers.messages import ArbitrageOpportunity, DeFiSwapEvent, OpportunityClosed
 from disruptor.replay.request import OutputContext, ProgressUpdate
@@ -120,7 +120,8 @@ def test_replay_hands_every_option_on(engine, invoke):
         "replay a b --profile scan --set max_batch=7 --set chain_id=5 --handlers h.py --pools p --pools q "
         "--blocks x --from-block 1 --to-block 2 --from-seq 3 --to-seq 4 --write-journal j --sort --strict "
         "--state-out s.jsonl --opportunities-out p.jsonl --out o.jsonl --record r.json --check c.json "
-        "--from-time 1970-01-01T00:01:00Z --to-time 61 --allow-code-change "
+        "--from-time 1970-01-01T00:01:00Z --to-time 61 --allow-code-change --speed 2.5 --pause-at 8 --step "
+        "--until events>5 "
         "--types DeFiSwapEvent,ArbitrageOpportunity --json"
     )
     result = invoke(*words.split())
@@ -132,11 +133,25 @@ def test_replay_hands_every_option_on(engine, invoke):
     assert (request.handlers, request.pools, request.blocks) == (("h.py",), ("p", "q"), ("x",))
     assert (request.from_block, request.to_block, request.from_seq, request.to_seq) == (1, 2, 3, 4)
     assert (request.from_time, request.to_time) == (60, 61)
+    assert (request.speed, request.until, request.step, request.pause_at) == (2.5, "events>5", True, 8)
     assert (request.record, request.check, request.allow_code_change) == ("r.json", "c.json", True)
     assert (request.write_journal, request.state_out) == ("j", "s.jsonl")
     assert request.opportunities_out == "p.jsonl"
     assert request.sort and request.strict
     assert request.types == ("DeFiSwapEvent", "ArbitrageOpportunity")
+
+
+@pytest.mark.parametrize("text", ["fast", "0", "-1", "nan", "inf", ""])
+def test_a_speed_is_a_word_or_a_number_above_0(invoke, engine, text):
+    assert "expected max, original, or a number" in _one_error(invoke("replay", "a", f"--speed={text}"))
+    assert (speed_factor("max"), speed_factor("original"), speed_factor("1e3")) == (None, 1.0, 1000.0)
+
+
+def test_why_a_run_ended_is_told(engine, invoke, monkeypatch):
+    monkeypatch.setitem(ANSWER, "stopped", {"until": "events >= 5", "sequence": 41})
+    assert "stopped after sequence 41: events >= 5 holds" in invoke("replay", "a").stdout
+    monkeypatch.setitem(ANSWER, "stopped", {"step": "quit", "sequence": 7})
+    assert "stopped after sequence 7: told to" in invoke("replay", "a").stdout
 
 
 @pytest.mark.parametrize(
