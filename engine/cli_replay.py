@@ -102,7 +102,7 @@ def replay(
         handlers=tuple(handlers or ()),
         pools=tuple(pools or ()),
         blocks=tuple(blocks or ()),
-        **{"from_block": from_block, "to_block": to_block, "from_seq": from_seq, "to_seq": to_seq},
+        **bounds(from_block, to_block, from_seq, to_seq),
         from_time=options.block_time("--from-time", from_time),
         to_time=options.block_time("--to-time", to_time),
         **held,
@@ -175,10 +175,7 @@ def scan(
         handlers=tuple(handlers or ()),
         pools=tuple(pools or ()),
         blocks=tuple(blocks or ()),
-        from_block=from_block,
-        to_block=to_block,
-        from_seq=from_seq,
-        to_seq=to_seq,
+        **bounds(from_block, to_block, from_seq, to_seq),
         sort=sort,
         strict=strict,
         state_out=checked_file("--state-out", state_out),
@@ -188,6 +185,13 @@ def scan(
     best = BestOpportunities(ranking)
     answer = execute(request, [best, *output_sinks(out, names, force=force)], title="scan")
     show_best(best, ranking, known, answer, request.handlers, as_json=as_json)
+
+
+def bounds(
+    from_block: int | None, to_block: int | None, from_seq: int | None, to_seq: int | None
+) -> dict[str, Any]:
+    """Bounds by the names that a request has for them."""
+    return {"from_block": from_block, "to_block": to_block, "from_seq": from_seq, "to_seq": to_seq}
 
 
 def execute(
