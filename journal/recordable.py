@@ -9,7 +9,6 @@ from disruptor.journal.layout import FRAME_HEADER_SIZE, Bytes
 from disruptor.journal.salvage import SECTOR_SIZE
 from disruptor.message import header_dtype
 
-
 _NUMBERS = np.arange(1 << 16)
 
 
