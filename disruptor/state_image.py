@@ -2,7 +2,7 @@
 
 What makes up a state is in its tables, and of a table it is this:
 
-    rows     dense tables: up to the last row that can hold something; hashed ones: all rows ever used
+    rows     dense tables: of all ids that were claimed; hashed ones: all rows ever used
     links    of a hashed table's rows: which are live, and the list of those that were removed
     numbers  live rows, rows ever used, the first removed one (`META_DTYPE`)
 
@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disruptor.digest import state_digest
+from disruptor.errors import SnapshotError
 from disruptor.state import State
 from disruptor.table import META_DTYPE, Table, TableArrays
 
@@ -124,19 +125,13 @@ def schema_of(table: Table) -> TableSchema:
 
 def view_rows(state: State) -> StateImage:
     """An image in the state's own memory: valid until the state changes."""
-    scan = state.scan()
-    known = {table.domain for table in state.tables if table.identity is not None}
     parts = []
-    for table in state.tables:
+    for table, count in zip(state.tables, _rows_in_use(state), strict=True):
         arrays = state.arrays[table.name]
-        rows = arrays.rows.view(np.uint8).reshape(len(arrays.rows), table.row_size)
-        count = scan[table.name]
-        if table.domain is not None and table.domain not in known:
-            count = _last_in_use(rows[:count], table.row_size)
         meta = arrays.meta[0]
         numbers = TableNumbers(count, int(meta["count"]), int(meta["high"]), int(meta["free"]))
         links = arrays.links[: count if table.hashed else 0]
-        parts.append(TableImage(schema_of(table), numbers, rows[:count], links))
+        parts.append(TableImage(schema_of(table), numbers, _octets(arrays, table)[:count], links))
     return StateImage(tuple(state.tables), tuple(parts))
 
 
@@ -162,6 +157,52 @@ def copy_rows(state: State, buffer: Octets | None = None) -> StateImage:
     return StateImage(seen.tables, tuple(parts))
 
 
+def check_claimed(state: State) -> None:
+    """Refuse a state with rows that no image would hold, because nobody has claimed their ids.
+
+    Looks at all memory of the state, so it is for where time is no matter.
+
+    Raises
+    ------
+    SnapshotError : names table and row.
+    """
+    for table, count in zip(state.tables, _rows_in_use(state), strict=True):
+        octets = _octets(state.arrays[table.name], table)
+        beyond = _last_in_use(octets[count : state.capacities[table.name]], table.row_size)
+        if beyond and table.domain is not None:
+            raise SnapshotError(
+                f"table {table.name}: row {count + beyond - 1} is written, and nobody has claimed an id of "
+                f"{table.domain} that high (disruptor.access.claim_id): a snapshot would leave it out"
+            )
+
+
+def _rows_in_use(state: State) -> list[int]:
+    """How many rows of each table an image holds.
+
+    An id is in use when somebody has claimed it, in any table of its domain. Only of domains of which nobody ever
+    claims an id the last row that is not zero is looked for.
+    """
+    claimed: dict[str, int] = {}
+    for table in state.tables:
+        if table.domain is not None:
+            high = int(state.arrays[table.name].meta[0]["high"])
+            claimed[table.domain] = max(claimed.get(table.domain, 0), high)
+    found, scan = [], state.scan()
+    for table in state.tables:
+        count = scan[table.name]
+        if table.domain is not None:
+            octets = _octets(state.arrays[table.name], table)[: state.capacities[table.name]]
+            in_use = claimed[table.domain] or _last_in_use(octets, table.row_size)
+            count = min(in_use, state.capacities[table.name])
+        found.append(count)
+    return found
+
+
+def _octets(arrays: TableArrays, table: Table) -> Octets:
+    """A table's rows as bytes, (capacity + 1, row_size)."""
+    return arrays.rows.view(np.uint8).reshape(len(arrays.rows), table.row_size)
+
+
 def _copied(part: npt.NDArray[Any], buffer: Octets, at: int) -> tuple[npt.NDArray[Any], int]:
     """A copy of an array at an offset, and the offset behind it."""
     copy = buffer[at : at + part.nbytes].view(part.dtype).reshape(part.shape)
@@ -170,7 +211,7 @@ def _copied(part: npt.NDArray[Any], buffer: Octets, at: int) -> tuple[npt.NDArra
 
 
 def _last_in_use(rows: Octets, row_size: int) -> int:
-    """How many rows there are up to the last one that is not all zero: nobody notes it for tables without identity."""
+    """How many rows there are up to the last one that is not all zero."""
     words = rows.reshape(-1).view(np.uint64)
     end = len(words)
     while end > 0:

@@ -23,7 +23,7 @@ from disruptor.replay.request import Progress, RunRequest
 from disruptor.replay.restore import Restored, RunIdentity, facts_of, identity_of
 from disruptor.replay.session import Session, handlers_of, run_session
 from disruptor.replay.slots import Run, cut
-from disruptor.state_image import view_rows
+from disruptor.state_image import check_claimed, view_rows
 
 #: A shorter interval than this would write more than the journal holds.
 MIN_INTERVAL = 1000
@@ -117,6 +117,7 @@ class _Taking:
         at_end = processor.next_sequence > self._reader.last_sequence
         running_hash = self._reader.running_hash if at_end else None
         facts = facts_of(processor, self._identity, last, running_hash, self._restored)
+        check_claimed(processor.state)
         path = self._store.write(view_rows(processor.state), facts)
         self._written.append(
             {

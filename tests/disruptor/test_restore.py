@@ -19,7 +19,7 @@ from disruptor.message import FieldType, byte_string, i32, u32, u64, u128
 from disruptor.processor import plain_allocate
 from disruptor.restore import Restore, restore_image
 from disruptor.state import State
-from disruptor.state_image import TableImage, TableNumbers, copy_rows, schema_of, view_rows
+from disruptor.state_image import TableImage, TableNumbers, check_claimed, copy_rows, schema_of, view_rows
 from disruptor.table import Table, ref
 from tests.disruptor.test_processor import Run, stream
 
@@ -69,6 +69,34 @@ def test_an_image_holds_what_is_in_use_and_no_more() -> None:
         "total": (1, 0, 0, -1),
     }
     assert image.nbytes == sum(p.rows.nbytes + p.links.nbytes for p in image.parts)
+
+
+MARKS = Table("marks", {"x": u32}, key="marks")
+SHADE = Table("shade", {"y": u32}, key="marks")
+
+
+def test_rows_of_ids_that_nobody_claimed_are_told_and_not_left_out_in_silence() -> None:
+    state = State([POOLS, PRICES, MARKS, SHADE], {"pools": 5, "marks": 9}, plain_allocate)
+    state.arrays["shade"].rows[6]["y"] = 1
+    check_claimed(state)
+    assert [p.numbers.rows for p in view_rows(state).parts] == [0, 0, 0, 7], (
+        "nobody claims: up to the last row"
+    )
+    claim_id(view(state, "marks"), 6)
+    check_claimed(state)
+    assert [p.numbers.rows for p in view_rows(state).parts] == [0, 0, 7, 7], (
+        "claimed in one table, in use in both"
+    )
+    state.arrays["shade"].rows[8]["y"] = 1
+    with pytest.raises(
+        SnapshotError, match="table shade: row 8 is written, and nobody has claimed an id of marks"
+    ):
+        check_claimed(state)
+    state.arrays["shade"].rows[8]["y"] = 0
+    claim_id(view(state, "pools"), 1)
+    state.arrays["prices"].rows[2]["flag"] = 3
+    with pytest.raises(SnapshotError, match="table prices: row 2"):
+        check_claimed(state)
 
 
 def test_a_copy_is_the_states_and_stays_while_the_state_goes_on() -> None:
