@@ -110,6 +110,7 @@ def note_native(state: Any, event: Any) -> None:
         other = first
     else:
         return
+    row(state.path_cursor, 0)["priced"] = np.uint32(1)
     for k in range(1, settings["native_pools"]):
         if _same(read(state.native_pools, k)["address"], event["address"]):
             row(state.native_quotes, other)["pool"] = event["pool"] + np.uint32(1)

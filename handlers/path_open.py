@@ -5,7 +5,7 @@ path is marked, from the newest path to the oldest, so that the oldest comes fir
 
 Most verdicts on tokens say that one behaves, and turn nothing (`conduct_counters.turns`). Then no path that is not
 looked at anyway has another answer than before: its pools have not moved, nothing of it was barred or set free, and
-gas can't be priced. But the marks would show, in the order of what is said of other paths. So there the
+gas has a price in no token. But the marks would show, in the order of what is said of other paths. So there the
 pools only *count* as marked: where one would stand on the list follows from the newest path that begins at it. The
 pools that count as marked come before those that are, in the order of these paths' openings. (A walk through all
 that is open waits for memory at every step: on a stream where nothing closes it took most of the time.)
@@ -73,7 +73,7 @@ def look_through(state: Any) -> None:
 def _may_have_turned(state: Any) -> bool:
     """Whether paths whose pools have not moved may have another answer; or only marks can put them in order."""
     cursor, settings = read(state.path_cursor, 0), read(state.path_settings, 0)
-    priced = settings["count_gas"] != 0 and settings["native_pools"] != 0
+    priced = settings["count_gas"] != 0 and cursor["priced"] != 0
     lost = cursor["epoch"] != read(state.chain, 0)["epoch"]
     ordered = settings["simd"] != 0 and cursor["openings"] < MAX_OPENINGS
     return bool(priced or lost or not ordered or cursor["turned"] != turned_count(state))

@@ -206,6 +206,8 @@ path_cursor = Table(
         "link": u32,  # (leg * 2 + side) + 1 to go on with, 0 at the start of a pool
         "queued": u32,
         "as_marked": u32,  # pools at which open paths begin count as marked
+        "priced": u32,  # gas can be told in some token
+        "reserved": u32,
         "flagged": u64,  # flags of pools and tokens when all open paths were last looked through
         "turned": u64,  # `turned_count` when they really were
         "screened": u64,  # paths whose own product was computed
