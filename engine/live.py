@@ -125,13 +125,16 @@ class LiveEngine:
     def _catch_up(self, restore: Callable[[Processor, int], int | None] | None) -> int | None:
         """Bring the state to the journal's end, and hand on what was not."""
         last = self._recorder.next_sequence - 1
-        snapshot = None if restore is None or last < 0 else restore(self._processor, last)
         self._position, self._known = self._find_position(last)
+        # What was not handed on comes of events behind the snapshot, or it would never come.
+        at_most = min(last, self._position.sequence - 1)
+        snapshot = None if restore is None or at_most < 0 else restore(self._processor, at_most)
         reader = open_journal(self._journal)
         first = reader.first_sequence if snapshot is None else snapshot + 1
         if self._processor.next_sequence != first:
             self._processor.start_at(first)
-        for frame in reader.frames(first) if first <= last else ():
+        # Without a snapshot from the journal's own start, which may have been purged.
+        for frame in reader.frames(None if snapshot is None else first) if first <= last else ():
             end = frame.first_sequence + frame.count
             self._processor.process(
                 frame.slots,

@@ -2,7 +2,8 @@
 
 The encoder has state (ids, blocks, pools), so a feed that goes on encodes from the start. What the journal holds
 already is compared with it, byte for byte, and not published again: whatever goes on does so from the very events
-that were recorded. Where they differ the sources have changed, and nothing is written.
+that were recorded. Where they differ the sources have changed, and nothing is written. What was purged of the journal
+can't be compared; the rest is.
 
     encode ──► scratch slots, compared with the journal ──► ... up to its end ──► the input ring
 """
@@ -32,7 +33,9 @@ class ResumingWriter:
 
     def __init__(self, ring: RingWriter, journal: JournalReader) -> None:
         self._ring, self._journal = ring, journal
-        self._next, self._resume = journal.first_sequence, journal.last_sequence + 1
+        head = journal.head
+        self._next = journal.first_sequence if head is None else head.journal_first_sequence
+        self._resume = journal.last_sequence + 1
         self._frames: Iterator[Frame] = iter(())
         self._frame: Frame | None = None
         self.slots, self.mask = ring.slots, ring.mask
@@ -40,7 +43,7 @@ class ResumingWriter:
             slot_size = ring.slots.shape[1]
             self.slots = aligned(_SCRATCH_SLOTS * slot_size).reshape(_SCRATCH_SLOTS, slot_size)
             self.mask = _SCRATCH_SLOTS - 1
-            self._frames = iter(journal.frames())
+            self._frames = iter(journal.frames(journal.first_sequence))
 
     @property
     def _skipping(self) -> bool:
@@ -67,6 +70,9 @@ class ResumingWriter:
 
     def _compare(self, end: int) -> None:
         """Hold written slots against the present frame, as far as it goes."""
+        if self._next < self._journal.first_sequence:
+            self._next = min(end, self._journal.first_sequence)
+            return
         if self._frame is None or self._frame.first_sequence + self._frame.count <= self._next:
             self._frame = next(self._frames)
         frame = self._frame

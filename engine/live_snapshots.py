@@ -1,9 +1,11 @@
 """Snapshots of a running engine: the loop stops for a copy of the rows in use, a thread does the rest.
 
     loop    ... events │ copy rows │ events ...          the pause: `longest_pause`
-    thread             └──► until the journal has the event ──► write, sync, remove old ones
+    thread             └──► until the journal has the event and its outputs have left ──► write, sync, remove old ones
 
-A snapshot is never ahead of the journal: it is written when the last event that it includes is on the device.
+A snapshot is never ahead of the journal, nor of what was released: it is written when the last event that it includes
+is on the device, and nothing that it or events before it caused is still held. What goes on from the snapshot could not
+make that again.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class SnapshotTaker:
         self._helper.shutdown(wait=True)
 
     def _write(self, image: StateImage, facts: SnapshotFacts) -> None:
-        while self._live.journaler.sequence < facts.sequence:
+        while min(self._live.journaler.sequence, self._live.releaser.sequence) < facts.sequence:
             if self._closing:
                 return
             time.sleep(_LOOK_SECONDS)

@@ -13,7 +13,9 @@ from disruptor.config.loader import load_settings
 from disruptor.engine.live_run import LiveRequest, run_live
 from disruptor.engine.output_log import OutputLog
 from disruptor.errors import InputError, JournalError
+from disruptor.journal.compact import compact, plan_compact
 from disruptor.journal.journaler import Durability, Mode
+from disruptor.journal.purge import Retention, purge
 from disruptor.replay.importer import import_logs
 from disruptor.replay.request import ReplayRequest
 from disruptor.replay.run import run
@@ -99,6 +101,36 @@ def test_it_goes_on_where_it_was_and_releases_nothing_twice(
     expected = [json.loads(line) for line in (undisturbed[0] / "out.jsonl").read_bytes().splitlines()]
     for line in expected:
         del line["incarnation"]
+    assert lines == expected
+
+
+@pytest.mark.slow
+def test_it_goes_on_with_a_journal_that_was_compressed_and_purged(
+    undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, left = OutputLog.receive, [40_000]
+
+    def failing(self: OutputLog, outputs: Any, incarnation: int) -> None:
+        left[0] -= len(outputs)
+        if left[0] < 0:
+            raise InputError("no space")
+        whole(self, outputs, incarnation)
+
+    monkeypatch.setattr(OutputLog, "receive", failing)
+    one_frame = 201 * 4096
+    with pytest.raises(InputError, match="no space"):
+        run_live(request(tmp_path, snapshot_every=2_000, snapshot_keep=1, segment_bytes=one_frame))
+    monkeypatch.undo()
+    journal = tmp_path / "journal"
+    assert compact(plan_compact(journal))["segments"] >= 1
+    assert purge(journal, Retention(to_snapshot=True))["first_sequence"] > 0
+    said = run_live(request(tmp_path, segment_bytes=one_frame, finish=True))
+    assert said["restored_from"] is not None
+    assert said["state_digest"] == undisturbed[1]["state_digest"]
+    lines, expected = (
+        [{**json.loads(line), "incarnation": 0} for line in (folder / "out.jsonl").read_bytes().splitlines()]
+        for folder in (tmp_path, undisturbed[0])
+    )
     assert lines == expected
 
 
