@@ -9,18 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from disruptor.access import PlainView, claim_id, find, insert, remove
 from disruptor.errors import CapacityError, SnapshotError
+from disruptor.handler_set import HandlerSet
 from disruptor.message import FieldType, byte_string, i32, u32, u64, u128
-from disruptor.processor import plain_allocate
+from disruptor.processor import Processor, plain_allocate
 from disruptor.restore import Restore, restore_image
 from disruptor.state import State
 from disruptor.state_image import TableImage, TableNumbers, check_claimed, copy_rows, schema_of, view_rows
 from disruptor.table import Table, ref
+from tests.disruptor import test_handler_set as sliced
 from tests.disruptor.test_processor import Run, stream
 
 POOLS = Table("pools", {"address": byte_string(20)}, key="pools", identity="address")
@@ -280,3 +283,29 @@ def test_a_run_that_goes_on_from_an_image_is_the_run_that_never_stopped(seed: in
     second(events[cut:], cut, base=cut)
     assert first.octets + second.octets == whole.octets
     assert second.processor.state.digest() == whole.processor.state.digest()
+
+
+def test_a_stop_between_slices_is_not_between_events_and_the_next_event_is() -> None:
+    slots, left = sliced.slots_of(sliced.EVENTS), list[bytes]()
+    processor = Processor(HandlerSet(sliced.RUNNING), capacities={}, output_slots=8)
+
+    def consume(outputs: npt.NDArray[np.uint8]) -> None:
+        left.append(outputs.tobytes())
+        processor.request_stop()
+
+    amid = set()
+    for _ in range(100):
+        begin = processor.next_sequence
+        if begin == len(slots):
+            break
+        processor.process(slots, begin, len(slots), consume)
+        if not processor.between_events:
+            amid.add(processor.next_sequence)
+            continue
+        # Whatever comes later, a fresh processor goes on from here alike.
+        other, rest = Processor(HandlerSet(sliced.RUNNING), capacities={}, output_slots=64), list[bytes]()
+        restore_image(other.state, view_rows(processor.state))
+        other.start_at(processor.next_sequence)
+        other.process(slots, processor.next_sequence, len(slots), lambda o: rest.append(o.tobytes()))  # noqa: B023
+        assert sliced.rows(b"".join(left + rest)) == sliced.expected(sliced.EVENTS)
+    assert amid == {2, 3, 4}, "the events of several slices, which the ring can not hold at once"
