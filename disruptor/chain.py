@@ -179,9 +179,9 @@ def _take_row(chain: Any, t: Any, r: Any, sequence: Any) -> bool:
     cell, table = chain.cell[0], chain.tables[t]
     if r >= table["capacity"] or table["fields"] == table["fields_end"]:
         return False
-    size = table["row_size"] >> 3
-    now = (table["rows"] >> 3) + r * size
-    before = table["shadow"] + r * size
+    size = np.uint64(table["row_size"] >> 3)
+    now = np.uint64(table["rows"] >> 3) + np.uint64(r) * size
+    before = np.uint64(table["shadow"]) + np.uint64(r) * size
     known = table["hashes"] + r
     hashed = table["links"] >= 0
     live = not hashed or np.int64(chain.words[(table["links"] >> 3) + r]) == LIVE
@@ -235,9 +235,9 @@ def _log_row(chain: Any, t: Any, r: Any, sequence: Any, was_there: Any) -> None:
     note = chain.log[at]
     note["sequence"], note["table"], note["row"] = sequence, t, r
     note["present"], note["image"] = np.int64(was_there), image
-    before = table["shadow"] + r * size
-    for k in range(size):
-        chain.images[image + k] = chain.shadow[before + k]
+    before = np.uint64(table["shadow"] + r * size)
+    for k in range(np.uint64(size)):
+        chain.images[np.uint64(image) + k] = chain.shadow[before + k]
     cell["logged"] = at + 1
 
 
@@ -250,22 +250,23 @@ def _canonical(chain: Any, t: Any, row: Any) -> Any:
     any_set = False
     for f in range(table["fields"], table["fields_end"]):
         field = chain.fields[f]
-        begin = row + field["offset"]
+        begin = np.uint64(row + field["offset"])
+        to = np.uint64(at)
         if field["rows"] < 0:
-            for k in range(field["size"]):
+            for k in range(np.uint64(field["size"])):
                 value = chain.memory[begin + k]
-                chain.octets[at + k] = value
+                chain.octets[to + k] = value
                 any_set |= value != 0
             at += field["size"]
             continue
         number = np.int64(0)
-        for k in range(4):
-            number |= np.int64(chain.memory[begin + k]) << np.int64(8 * k)
+        for k in range(np.uint64(4)):
+            number |= np.int64(chain.memory[begin + k]) << np.int64(np.uint64(8) * k)
         any_set |= number != 0
         known = number < field["capacity"]
-        there = field["rows"] + number * field["row_size"] + field["identity"]
-        for k in range(field["width"]):
-            chain.octets[at + k] = chain.memory[there + k] if known else np.uint8(0)
+        there = np.uint64(field["rows"] + number * field["row_size"] + field["identity"])
+        for k in range(np.uint64(field["width"])):
+            chain.octets[to + k] = chain.memory[there + k] if known else np.uint8(0)
         at += field["width"]
     return at, any_set
 

@@ -97,14 +97,27 @@ def _side(asked: dict[str, Any], code: str | None, option: str) -> DiffSide:
 
 def _compare(a: DiffSide, b: DiffSide, to_seq: int | None, target: str | None) -> dict[str, Any]:
     """The report of a comparison; outputs that only one side emitted go to the file `target`, if there is one."""
+    from disruptor.engine.progress import progress_on_stderr
     from disruptor.replay.diff import diff as compare
-
-    if target is None:
-        return compare(a, b, to_seq=to_seq)
     from disruptor.replay.line_file import LineFile
+    from disruptor.replay.request import ProgressUpdate
 
-    with LineFile(target, "--all") as file:
-        answer = compare(a, b, to_seq=to_seq, listener=lambda side, row: file.write({"only_in": side, **row}))
+    with progress_on_stderr("diff") as progress:
+
+        def tell(sequence: int) -> None:
+            if progress is not None:
+                progress(
+                    ProgressUpdate(sequence, None if to_seq is None else to_seq + 1, "sequences", sequence)
+                )
+
+        if target is None:
+            return compare(a, b, to_seq=to_seq, progress=tell)
+        with LineFile(target, "--all") as file:
+
+            def write(side: str, row: dict[str, Any]) -> None:
+                file.write({"only_in": side, **row})
+
+            answer = compare(a, b, to_seq=to_seq, listener=write, progress=tell)
     return {**answer, "all": target, "lines": file.count}
 
 

@@ -66,7 +66,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found["sides"].append((asked, code, option))
         return option
 
-    def compare(a: Any, b: Any, *, to_seq: Any, listener: Any = None) -> Any:
+    def compare(a: Any, b: Any, *, to_seq: Any, listener: Any = None, progress: Any) -> Any:
+        progress(50)
         found["to_seq"] = to_seq
         if listener is not None:
             listener("a", {"sequence": 42, "type": "Swap"})
