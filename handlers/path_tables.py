@@ -137,6 +137,7 @@ path_state = Table(
         "next_here": u32,  # of those that begin at the same pool
         "previous_here": u32,
         "opening": u64,  # its number
+        "gas_cost_wei": u64,
         "gas": u32,
         "reserved": u32,
     },

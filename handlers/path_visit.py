@@ -202,7 +202,7 @@ def _report(state: Any, out: Any, path: Any, at: Any, direction: Any) -> None:
         link(state, at)
     store(kept["amount_in"], load(answer["amount_in"]))
     store(kept["profit"], load(answer["profit"]))
-    kept["gas"] = np.uint32(answer["gas"])
+    kept["gas"], kept["gas_cost_wei"] = np.uint32(answer["gas"]), answer["gas_cost_wei"]
     store(kept["out0"], load(read(state.hop_cells, 0)["best_out"]))
     store(kept["out1"], load(read(state.hop_cells, 1)["best_out"]))
     store(kept["out2"], load(read(state.hop_cells, 2)["best_out"]))
