@@ -76,6 +76,7 @@ def restore_newest(
     at_most: int | None = None,
     *,
     event_at: EventAt | None = None,
+    end: tuple[int, str] | None = None,
     accept: Callable[[SnapshotFacts], bool] = lambda _: True,
     allow_code_change: bool = False,
 ) -> Restored:
@@ -88,6 +89,7 @@ def restore_newest(
     identity : of this run
     at_most : highest sequence that the state may include
     event_at : looks an event up in the journal; None leaves out whether the snapshot is of this journal
+    end : last sequence and running hash (hex) of a finished journal, which a snapshot of its end must have too
     accept : False for a snapshot that this run has no use for
     allow_code_change : use one of another identity
 
@@ -102,7 +104,8 @@ def restore_newest(
             continue
         changed = changed_since(snapshot.facts, identity)
         try:
-            _refuse(snapshot, changed if not allow_code_change else (), event_at)
+            _refuse_code(changed if not allow_code_change else ())
+            _refuse_journal(snapshot.facts, event_at, end)
             _load(store, snapshot, processor)
         except CapacityError as error:
             raise CapacityError(f"{snapshot.path}: {error}", **error.facts) from error
@@ -183,17 +186,23 @@ def events_of(journal: JournalReader) -> EventAt:
     return event_at
 
 
-def _refuse(snapshot: Snapshot, changed: tuple[str, ...], event_at: EventAt | None) -> None:
-    """Refuse a snapshot of other code or of another journal."""
+def _refuse_code(changed: tuple[str, ...]) -> None:
+    """Refuse a snapshot of other code."""
     if changed:
         raise SnapshotError(
             f"made by another code or settings: {_named(changed)}: --allow-code-change uses it"
         )
-    expected = snapshot.facts.last_event
-    if event_at is not None and expected is not None:
-        slot = event_at(snapshot.sequence)
-        if slot is None or hashlib.sha256(slot).hexdigest() != expected:
+
+
+def _refuse_journal(facts: SnapshotFacts, event_at: EventAt | None, end: tuple[int, str] | None) -> None:
+    """Refuse a snapshot of another journal, as far as it says of which it is."""
+    if event_at is not None and facts.last_event is not None:
+        slot = event_at(facts.sequence)
+        if slot is None or hashlib.sha256(slot).hexdigest() != facts.last_event:
             raise SnapshotError("of another journal: its last event is not the one here")
+    at_end = end is not None and end[0] == facts.sequence and facts.running_hash is not None
+    if at_end and end is not None and facts.running_hash != end[1]:
+        raise SnapshotError("of another journal: the running hash of all its events is not the one here")
 
 
 def _in_short(restored: Restored) -> str:

@@ -70,6 +70,7 @@ class Session:
             identity,
             at_most,
             event_at=events_of(reader),
+            end=(reader.last_sequence, reader.running_hash) if reader.running_hash.strip("0") else None,
             accept=accept,
             allow_code_change=allow_code_change,
         )

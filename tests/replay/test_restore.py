@@ -90,6 +90,14 @@ def test_one_of_another_journal_is_passed_over(store: SnapshotStore) -> None:
     assert all("of another journal" in p.what for p in found.problems) and len(found.problems) == 2
 
 
+def test_one_of_the_end_of_another_journal_is_passed_over_by_its_running_hash(store: SnapshotStore) -> None:
+    run = Run(ring=256)(EVENTS)
+    store.write(copy_rows(run.processor.state), facts_of(run.processor, OWN, SLOTS[149], "ab" * 32))
+    for end, expected in (((149, "cd" * 32), 119), ((149, "ab" * 32), 149), ((150, "cd" * 32), 149)):
+        found = restore_newest(store, Run().processor, OWN, event_at=event_at, end=end)
+        assert (found.sequence, len(found.problems)) == (expected, int(expected == 119))
+
+
 def test_one_of_other_code_is_passed_over_by_name_or_allowed_and_told(store: SnapshotStore) -> None:
     fresh = Run().processor
     found = restore_newest(store, fresh, OTHER)
