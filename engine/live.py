@@ -146,8 +146,7 @@ class LiveEngine:
             if end - 1 > self._live.processor.sequence:
                 self._live.processor.move(end - 1)
             self._hand_on(end - 1)
-        self._live.processor.move(last)
-        self._live.releaser.move(last)
+        self._live.caught_up(last)
         # What was released of events that were lost with the ring: theirs come again, and may be others.
         self._known &= self._position.sequence <= last + 1
         return snapshot
@@ -266,8 +265,7 @@ class LiveEngine:
                 self._held[0] = outputs[count:]
                 break
             self._held.popleft()
-        if limit > self._live.releaser.sequence:
-            self._live.releaser.commit(limit)
+        self._live.released_to(limit)
 
     def _report(self) -> LiveReport:
         return LiveReport(

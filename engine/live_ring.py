@@ -1,8 +1,8 @@
 """The input ring of a live engine: a named region that outlives its processes, found by its journal's directory.
 
-The region's name is made from the journal's lock file (device and inode), so it needs no setting and can't belong
-to another journal. What a killed engine left in it and had not made durable goes into the journal first: then the
-ring is gone on with where it was, watermarks included.
+The region's name is made of the recording's instance and of the lock file's inode, so it needs no setting, and can't
+belong to another recording, nor to a copy of this one. What a killed engine left in it and had not made durable goes
+into the journal first: then the ring is gone on with where it was, watermarks included.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from disruptor.consumer import Consumer
 from disruptor.errors import JournalError, RegionError
+from disruptor.journal.incarnations import instance_of
 from disruptor.journal.recorder import Recorder
 from disruptor.journal.storage import LOCK_NAME
 from disruptor.layout import plan_region
@@ -29,11 +30,14 @@ def region_name(journal: str | os.PathLike[str]) -> str:
     ------
     JournalError : nobody has recorded there.
     """
+    instance = instance_of(Path(journal))
     try:
         found = os.stat(Path(journal) / LOCK_NAME)
     except OSError as error:
-        raise JournalError(f"{journal}: no journal here that anyone has written: {error.strerror}") from error
-    return f"journal-{found.st_dev:x}-{found.st_ino:x}"
+        raise JournalError(f"{journal}: nobody has recorded here: {error.strerror}") from error
+    if instance is None:
+        raise JournalError(f"{journal}: nobody has recorded here")
+    return f"journal-{instance[:16]}-{found.st_ino:x}"
 
 
 class LiveRing:
@@ -106,28 +110,49 @@ class LiveRing:
         self.released = marks.released
 
     def _join(self, last: int) -> None:
-        """Take the three places; the first engine joins, a successor resumes them."""
-        ring, block = self.ring, self.region.block
-        marks = watermarks(block)
-        consumers = []
-        for place, mark in (
-            (JOURNALER, marks.synced),
-            (PROCESSOR, marks.processed),
-            (RELEASER, marks.released),
-        ):
-            after = (PROCESSOR,) if place == RELEASER else ()
-            if mark is None:
-                consumer = Consumer.join(block, ring.strategy, after)
-                assert consumer.number == place
-            else:
-                consumer = Consumer.resume(block, place, ring.strategy, after)
-            consumers.append(consumer)
-        self.journaler, self.processor, self.releaser = consumers
+        """Take the places; the first engine joins, a successor resumes them.
+
+        The releaser's is taken by `caught_up`: in a new ring its sequence would say that the past had been released.
+        """
+        marks = watermarks(self.region.block)
+        self.journaler = self._place(JOURNALER, marks.synced)
+        self.processor = self._place(PROCESSOR, marks.processed)
+        self.releaser = None if marks.released is None else self._place(RELEASER, marks.released)
         self.journaler.move(last)
 
+    def _place(self, place: int, mark: int | None) -> Consumer:
+        ring, block, after = self.ring, self.region.block, (PROCESSOR,) if place == RELEASER else ()
+        if mark is not None:
+            return Consumer.resume(block, place, ring.strategy, after)
+        consumer = Consumer.join(block, ring.strategy, after)
+        assert consumer.number == place
+        return consumer
+
+    def caught_up(self, last: int) -> None:
+        """Everything up to `last` was processed, and its outputs handed on or given up."""
+        self.processor.move(last)
+        if self.releaser is None:
+            self.releaser = self._place(RELEASER, None)
+        self.releaser.move(last)
+
+    def released_to(self, sequence: int) -> None:
+        """Outputs of events up to `sequence` were handed on."""
+        if self.releaser is not None and sequence > self.releaser.sequence:
+            self.releaser.commit(sequence)
+
+    @property
+    def settled(self) -> int:
+        """Up to where events are on the device and their outputs handed on."""
+        return -1 if self.releaser is None else min(self.journaler.sequence, self.releaser.sequence)
+
     def leave(self) -> None:
-        """Stop using the ring; what is in it waits for the next engine of this journal."""
-        self.region.give_up()
+        """Stop using the ring; what only it holds waits for the next engine of this journal."""
+        marks = watermarks(self.region.block)
+        unused = self.released is None and self.releaser is None and not self.recovered
+        if unused or marks.sequenced == marks.synced == marks.released:
+            self.remove()
+        else:
+            self.region.give_up()
 
     def remove(self) -> None:
         """Everything is in the journal: the region is not needed any more."""

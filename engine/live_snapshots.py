@@ -88,7 +88,7 @@ class SnapshotTaker:
         self._helper.shutdown(wait=True)
 
     def _write(self, image: StateImage, facts: SnapshotFacts) -> None:
-        while min(self._live.journaler.sequence, self._live.releaser.sequence) < facts.sequence:
+        while self._live.settled < facts.sequence:
             if self._closing:
                 return
             time.sleep(_LOOK_SECONDS)

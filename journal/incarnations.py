@@ -1,7 +1,10 @@
 """The incarnations of a recording: who wrote from which sequence on, and what was cut before.
 
     incarnations.json   {"checksum": SHA-256 of the rest, "format": "disruptor-incarnations", "version": 1,
-                         "incarnations": [{"number", "first_sequence", "cuts"}, ...]}
+                         "instance": 32 hex digits, "incarnations": [{"number", "first_sequence", "cuts"}, ...]}
+
+`instance` is drawn by chance when a recording is begun: what belongs to this one, such as the ring that outlives its
+processes, is known by it.
 
 Each recorder is one incarnation, noted durably before it writes its first slot. An output's identity is its
 incarnation, sequence, handler and ordinal: so whatever a lost process may have sent, none of its identities comes
@@ -11,6 +14,7 @@ again. No clock and no process is named: the journal's events are the same howev
 from __future__ import annotations
 
 import hashlib
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ class Incarnation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: str
     version: int
+    instance: str
     incarnations: list[Incarnation]
 
 
@@ -46,13 +51,29 @@ def load_incarnations(directory: Path) -> list[Incarnation]:
     ------
     JournalError : damaged.
     """
+    file = _load(directory)
+    return [] if file is None else file.incarnations
+
+
+def instance_of(directory: Path) -> str | None:
+    """The recording's instance; None where there is no file.
+
+    Raises
+    ------
+    JournalError : damaged.
+    """
+    file = _load(directory)
+    return None if file is None else file.instance
+
+
+def _load(directory: Path) -> _File | None:
     path = directory / INCARNATIONS_NAME
     try:
         if path.stat().st_size > _MAX_SIZE:
             raise _damaged(path)
         content = path.read_bytes()
     except FileNotFoundError:
-        return []
+        return None
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror or error}", path=str(path)) from error
     try:
@@ -61,21 +82,21 @@ def load_incarnations(directory: Path) -> list[Incarnation]:
         file = msgspec.convert(fields, _File)
     except (msgspec.MsgspecError, RecursionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error
-    if (file.format, file.version) != (_FORMAT, _VERSION) or _encode(file.incarnations) != content:
+    if (file.format, file.version) != (_FORMAT, _VERSION) or _encode(file) != content:
         raise _damaged(path)
-    return file.incarnations
+    return file
 
 
 def store_incarnations(storage: Storage, incarnations: list[Incarnation]) -> None:
-    """Replace the file, durably."""
+    """Replace the file, durably; the instance stays, or is drawn."""
+    instance = instance_of(storage.directory) or secrets.token_hex(16)
+    file = _File(format=_FORMAT, version=_VERSION, instance=instance, incarnations=incarnations)
     with reported(storage.path(INCARNATIONS_NAME), "writing the incarnations"):
-        storage.replace(INCARNATIONS_NAME, _encode(incarnations))
+        storage.replace(INCARNATIONS_NAME, _encode(file))
 
 
-def _encode(incarnations: list[Incarnation]) -> bytes:
-    fields: dict[str, Any] = msgspec.to_builtins(
-        _File(format=_FORMAT, version=_VERSION, incarnations=incarnations)
-    )
+def _encode(file: _File) -> bytes:
+    fields: dict[str, Any] = msgspec.to_builtins(file)
     fields["checksum"] = hashlib.sha256(canonical_json(fields)).hexdigest()
     return canonical_json(fields, indent=1) + b"\n"
 
