@@ -124,7 +124,7 @@ class SnapshotStore:
         for snapshot in snapshots:
             age = _age(snapshot, kept[0]) if kept else 0.0
             if keep is not None and len(kept) >= max(1, keep):
-                removed.append((snapshot, f"{keep} newer ones stay"))
+                removed.append((snapshot, f"{len(kept)} newer {'stay' if len(kept) > 1 else 'stays'}"))
             elif max_age is not None and age > max_age:
                 removed.append((snapshot, f"{age:,.0f} seconds old"))
             elif code_identity is None or _is_of(snapshot.facts, code_identity):

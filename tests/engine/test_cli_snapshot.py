@@ -24,7 +24,7 @@ ANSWER: dict[str, Any] = {
     "seconds": 1.5,
 }
 RETENTION: dict[str, Any] = {
-    "removed": [{"path": "j/snapshots/3.dss", "sequence": 3, "why": "1 newer ones stay"}],
+    "removed": [{"path": "j/snapshots/3.dss", "sequence": 3, "why": "1 newer stays"}],
     "done": False,
     "kept": [9],
     "problems": [],
@@ -70,7 +70,7 @@ def test_one_line_for_each_snapshot_and_none_is_removed_unasked(told: Told) -> N
 
 def test_what_would_be_removed_is_named_and_removed_with_yes(told: Told) -> None:
     code, text = run("j", "--keep", "1", "--max-age", "2h")
-    assert "would be removed (add --yes): j/snapshots/3.dss: 1 newer ones stay" in text and code == 0
+    assert "would be removed (add --yes): j/snapshots/3.dss: 1 newer stays" in text and code == 0
     assert told.asked["prune"] == ("j", 1, 7200.0, "c0de", False)
     assert "\nremoved: j/snapshots/3.dss" in run("j", "--keep", "1", "--yes")[1]
 

@@ -66,8 +66,8 @@ def test_a_damaged_header_is_a_problem_and_foreign_files_are_nobodys(store: Snap
 def test_the_newest_stay_and_the_plan_changes_nothing(store: SnapshotStore) -> None:
     plan = store.plan(keep=2)
     assert [(s.sequence, why) for s, why in plan.removed] == [
-        (20, "2 newer ones stay"),
-        (10, "2 newer ones stay"),
+        (20, "2 newer stay"),
+        (10, "2 newer stay"),
     ]
     assert len(store.candidates().snapshots) == 4
     store.prune(plan)
