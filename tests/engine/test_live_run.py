@@ -143,6 +143,24 @@ def test_it_goes_on_with_a_journal_that_was_compressed_and_purged(
 
 
 @pytest.mark.slow
+def test_an_end_in_the_middle_of_recovery_takes_nothing_for_released(
+    undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new ring's consumers stand at its end: seen when an engine was killed before it had handed on the past."""
+    run_live(request(tmp_path))
+    (tmp_path / "out.jsonl").unlink()
+
+    def failing(self: OutputLog, outputs: Any, incarnation: int) -> None:
+        raise InputError("no space")
+
+    monkeypatch.setattr(OutputLog, "receive", failing)
+    with pytest.raises(InputError, match="no space"):
+        run_live(request(tmp_path))
+    monkeypatch.undo()
+    assert run_live(request(tmp_path))["released"] == undisturbed[1]["released"]
+
+
+@pytest.mark.slow
 def test_other_sources_do_not_go_on(tmp_path: Path) -> None:
     run_live(request(tmp_path))
     with pytest.raises(InputError, match=r"other events from sequence \d+ on than those recorded"):
