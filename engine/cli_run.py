@@ -51,6 +51,7 @@ def run(
     finish: Annotated[
         bool, typer.Option("--finish", help="When the sources end, mark the journal complete.")
     ] = False,
+    record: options.Record = None,
     profile: options.Profile = None,
     sets: options.Sets = None,
     handlers: options.Handlers = None,
@@ -62,6 +63,7 @@ def run(
 ) -> None:
     """Record and process logs as they come. After a crash the same command goes on where it was."""
     from disruptor.engine.cli_journal import show
+    from disruptor.engine.cli_replay import checked_file
     from disruptor.engine.live_run import LiveRequest, run_live
     from disruptor.journal.journaler import Durability
 
@@ -76,6 +78,7 @@ def run(
         durability=Durability(durability.value, sync_us, sync_bytes),
         out=out,
         finish=finish,
+        record=checked_file("--record", record),
         snapshot_every=snapshot_every,
         snapshot_keep=snapshot_keep,
     )

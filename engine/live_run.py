@@ -35,6 +35,7 @@ from disruptor.replay.events import SLOT_SIZE, Inputs, LogEvents
 from disruptor.replay.importer import journal_facts
 from disruptor.replay.pipeline import RingWriter
 from disruptor.replay.program import Memory, build_processor, code_identity
+from disruptor.replay.record import make_live_record, write_record
 from disruptor.replay.request import RunRequest
 from disruptor.replay.restore import check_beginning, events_of, identity_of, restore_newest
 from disruptor.replay.session import handlers_of
@@ -51,6 +52,7 @@ class LiveRequest(RunRequest):
     durability : what is promised of what was published
     out : file to which outputs are appended; None counts them only
     finish : mark the recording complete when the sources end
+    record : file to write what was run and what came out to, for a replay's `check`
     snapshot_every : take one after so many slots; 0 takes none. snapshot_keep : how many stay
     """
 
@@ -58,6 +60,7 @@ class LiveRequest(RunRequest):
     durability: Durability = field(default_factory=Durability)
     out: str | None = None
     finish: bool = False
+    record: str | None = None
     snapshot_every: int = 0
     snapshot_keep: int = 3
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
@@ -114,17 +117,24 @@ def run_live(request: LiveRequest) -> dict[str, Any]:
     except BaseException:
         recorder.close(mark=False)
         raise
+    found = {
+        **run.receiver.to_json(),
+        "state_digest": processor.state.digest(),
+        "code_identity": code_identity(handlers, settings.semantic()),
+    }
     manifest = _finish(request, facts, run) if request.finish else None
+    if request.record is not None:
+        recorded = {**found, "chain_id": events.chain_id, "resumed_at": report.resumed_at}
+        parts, last = identity_of(handlers, settings).parts, report.watermarks.sequenced
+        write_record(make_live_record(recorded, parts, last), request.record)
     ended = time.perf_counter()
     seconds = ended - began - compile_cache.compile_wall(began, ended)
     return {
         **_answer(request, report, manifest),
-        **run.receiver.to_json(),
         **run.snapshots(),
         "slots": report.watermarks.sequenced + 1 - report.resumed_at,
         "seconds": round(seconds, 6),
-        "state_digest": processor.state.digest(),
-        "code_identity": code_identity(handlers, settings.semantic()),
+        **found,
         "warnings": run.events.warnings,
     }
 

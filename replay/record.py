@@ -21,7 +21,7 @@ import msgspec
 from disruptor.errors import InputError
 from disruptor.identity_parts import changes, environment_parts
 from disruptor.replay.line_file import write_lines
-from disruptor.replay.request import ReplayRequest
+from disruptor.replay.request import BOUNDS, ReplayRequest
 
 FORMAT, VERSION = "disruptor-record", 1
 #: What two runs that computed the same have in common.
@@ -49,6 +49,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     running_hash : of the journal that was replayed; null for logs, and in the record that a journal carries of itself
     bounds : `--from-*` and `--to-*` as given
     identity, environment : by name, see `disruptor.identity_parts`
+    all others : results as a report has them; null where the run that was recorded did not count them
     """
 
     format: str
@@ -59,14 +60,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     identity: dict[str, str]
     environment: dict[str, str]
     chain_id: int | None
-    events: int
-    slots: int
-    outputs: dict[str, int]
-    opportunities: int
-    first_sequence: int
+    events: int | None
+    slots: int | None
+    outputs: dict[str, int] | None
+    opportunities: int | None
+    first_sequence: int | None
     last_sequence: int
     state_digest: str
-    output_digest: str
+    output_digest: str | None
 
     def to_json(self) -> dict[str, Any]:
         """As an object, with the checksum of all else."""
@@ -77,7 +78,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def make_record(
     report: dict[str, Any], identity: dict[str, str], bounds: dict[str, int | None], running_hash: str | None
 ) -> Record:
-    """The record of a run that said this of itself (`ReplayResult.to_json`)."""
+    """The record of a run that said this of itself (`ReplayResult.to_json`); what it left out is null."""
+    results: dict[str, Any] = {name: report.get(name) for name in RESULTS}
     return Record(
         format=FORMAT,
         version=VERSION,
@@ -86,8 +88,21 @@ def make_record(
         code_identity=report["code_identity"],
         identity=identity,
         environment=environment_parts(),
-        **{name: report[name] for name in RESULTS},
+        **results,
     )
+
+
+def make_live_record(report: dict[str, Any], identity: dict[str, str], last_sequence: int) -> Record:
+    """The record of a live run whose recording ends with `last_sequence`, for a replay of all of it.
+
+    Of a run that went on with what an earlier one had recorded the outputs are not those of the whole, so only the
+    state is expected again.
+    """
+    kept = ("chain_id", "code_identity", "state_digest", "outputs", "output_digest")
+    found = {name: report[name] for name in kept if name in report}
+    if report["resumed_at"] > 0:
+        found = {k: v for k, v in found.items() if k not in ("outputs", "output_digest")}
+    return make_record({**found, "last_sequence": last_sequence}, identity, dict.fromkeys(BOUNDS), None)
 
 
 def write_record(record: Record, path: str) -> None:
@@ -155,7 +170,8 @@ def environment_since(record: Record) -> dict[str, list[str | None]]:
 def differences(record: Record, report: dict[str, Any]) -> dict[str, list[Any]]:
     """Results that differ: by name what was recorded, and what came out now."""
     recorded = {name: getattr(record, name) for name in RESULTS}
-    return {name: [recorded[name], report[name]] for name in RESULTS if recorded[name] != report[name]}
+    known = [name for name in RESULTS if recorded[name] is not None]
+    return {name: [recorded[name], report[name]] for name in known if recorded[name] != report[name]}
 
 
 def refuse_changes(changed: list[str], where: str) -> None:

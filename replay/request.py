@@ -27,6 +27,7 @@ from disruptor.errors import InputError
 from disruptor.message import MessageType
 from disruptor.replay.settings import RunSettings
 
+BOUNDS = ("from_block", "to_block", "from_seq", "to_seq", "from_time", "to_time")
 #: Address of an interned pool, or None where nobody told.
 PoolAddress = Callable[[int], bytes | None]
 
@@ -103,8 +104,7 @@ class ReplayRequest(RunRequest):
 
     def bounds(self) -> dict[str, int | None]:
         """The bounds by name, None where there is none."""
-        names = ("from_block", "to_block", "from_seq", "to_seq", "from_time", "to_time")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in BOUNDS}
 
 
 class ProgressUpdate(NamedTuple):

@@ -44,7 +44,7 @@ def request(folder: Path, mode: Mode = "group", **options: Any) -> LiveRequest:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A run without an interruption: its folder, and what it said."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run_live(request(folder, finish=True))
+    return folder, run_live(request(folder, finish=True, record=str(folder / "record.json")))
 
 
 @pytest.mark.slow
@@ -61,6 +61,9 @@ def test_it_records_what_an_import_writes_and_says_what_a_replay_says(
         == len((folder / "out.jsonl").read_bytes().splitlines())
     )
     assert said["status"] == "complete" and said["in_doubt"] == said["suppressed"] == 0
+    check = str(folder / "record.json")
+    again = ReplayRequest(sources=(str(folder / "journal"),), settings=settings(), check=check)
+    assert run(again).checked == {"against": [f"--check {check}"], "differences": {}}
     lists = {name: list(value) for name, value in SOURCES.items()}
     import_logs(
         journal=str(tmp_path / "imported"), pools=[], sort=False, strict=False, settings=settings(), **lists

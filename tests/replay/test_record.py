@@ -100,3 +100,15 @@ def test_other_bounds_are_refused_with_those_to_give() -> None:
     records.check_bounds(record, bounded, "R")
     with pytest.raises(InputError, match="with --from-block 3 --to-seq 8: run with the same"):
         records.check_bounds(record, ReplayRequest(sources=("x",), settings=Settings()), "R")
+
+
+@pytest.mark.parametrize("resumed_at", [0, 5])
+def test_a_live_run_that_went_on_with_a_recording_only_expects_its_state_again(resumed_at: int) -> None:
+    live = {**REPORT, "resumed_at": resumed_at}
+    record = records.make_live_record(live, IDENTITY, 8)
+    assert record.bounds == NO_BOUNDS and records.parse_record(record.to_json()) == record
+    assert records.differences(record, REPORT) == {}
+    other = {**REPORT, "state_digest": "6" * 32, "output_digest": "b" * 32, "outputs": {}, "events": 1}
+    expected = {"state_digest"} if resumed_at else {"state_digest", "output_digest", "outputs"}
+    assert set(records.differences(record, other)) == expected
+    assert set(records.differences(record, {**REPORT, "last_sequence": 9})) == {"last_sequence"}
