@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from disruptor.journal.blocks import BlockFinder, BlockMark
-from disruptor.journal.incarnations import load_incarnations
 from disruptor.journal.layout import VERSION, Bytes
 from disruptor.journal.problem import Problem
 from disruptor.journal.rows import type_ids
@@ -175,7 +174,7 @@ def _recording(found: Survey) -> dict[str, Any]:
     """Of a recording: what lies behind its segments, and who wrote it."""
     if not found.is_recording:
         return {}
-    past = load_incarnations(found.directory)
+    past = found.incarnations
     return {
         "tail_slots": found.tail_slots,
         "incarnations": [msgspec.to_builtins(one) for one in past],

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from disruptor.errors import JournalError
 from disruptor.journal.head import HEAD_NAME, Head, load_head
+from disruptor.journal.incarnations import INCARNATIONS_NAME, Incarnation, load_incarnations
 from disruptor.journal.manifest import MANIFEST_NAME, Manifest
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import (
@@ -59,6 +60,7 @@ class Survey:
     header : the header that they are from
     confirmed : whether the manifest or a running hash vouches for that header, or its own checksum alone
     head : what was purged, or None
+    incarnations : of a recording, who wrote from which sequence on
     problems : found so far. `frames` adds to them
     segments : found so far, by `frames`
     segments_end : the sequence after the last one that `frames` found in segments
@@ -74,6 +76,7 @@ class Survey:
     confirmed: bool
     names: list[str]
     head: Head | None
+    incarnations: list[Incarnation]
     problems: list[Problem] = field(default_factory=list)
     segments: list[FoundSegment] = field(default_factory=list)
     segments_end: int = 0
@@ -171,6 +174,11 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     lock = path / LOCK_NAME
     if lock.exists() and lock.stat().st_size:
         problems.append(Problem("the lock file must be empty", LOCK_NAME))
+    try:
+        past = load_incarnations(path)
+    except JournalError as error:
+        past = []
+        problems.append(Problem(str(error).removeprefix(f"{path / INCARNATIONS_NAME}: "), INCARNATIONS_NAME))
     header, schema, confirmed = believed_header(path, names, manifest)
     if header is not None:
         geometry = header.geometry
@@ -179,7 +187,7 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
         geometry = Geometry(*sizes)
     else:
         raise JournalError(f"{directory}: neither {MANIFEST_NAME} nor any segment's header can be read")
-    return Survey(path, state, manifest, geometry, header, schema, confirmed, names, head, problems)
+    return Survey(path, state, manifest, geometry, header, schema, confirmed, names, head, past, problems)
 
 
 def _head(path: Path) -> tuple[Head | None, list[Problem]]:

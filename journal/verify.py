@@ -22,6 +22,7 @@ from pathlib import Path
 from disruptor.errors import CorruptFrameError, JournalError
 from disruptor.journal.compressed import SUFFIX
 from disruptor.journal.head import HEAD_NAME, Head, is_purged, load_head
+from disruptor.journal.incarnations import load_incarnations
 from disruptor.journal.layout import (
     FRAME_HEADER_DTYPE,
     FRAME_HEADER_SIZE,
@@ -131,6 +132,10 @@ def _check_directory(path: Path, manifest: Manifest, report: VerifyReport) -> He
     lock = path / LOCK_NAME
     if lock.exists() and lock.stat().st_size:
         report.problems.append(f"{lock}: the lock file must be empty")
+    try:
+        load_incarnations(path)
+    except JournalError as error:
+        report.problems.append(str(error))
     try:
         head = load_head(path)
     except JournalError as error:
