@@ -7,6 +7,7 @@ come on stdin, one JSON object a line; each is answered by one line on stdout, f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -81,7 +82,8 @@ def main() -> None:
     """Serve on stdin and stdout."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # whoever asked has ended, and says so
+        serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

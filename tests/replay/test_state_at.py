@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from disruptor.config.loader import load_settings
 from disruptor.errors import InputError
-from disruptor.replay.request import ReplayRequest
+from disruptor.replay.importer import import_logs
+from disruptor.replay.request import ReplayRequest, RunRequest
+from disruptor.replay.snapshots import take_snapshots
 from disruptor.replay.state_at import state_at
 from disruptor.replay.table_rows import TableRows
 from tests.harness import EXAMPLE, SMALL, replay
@@ -37,6 +41,30 @@ def test_a_sequence_beyond_the_stream_is_refused() -> None:
     assert state_at(asked(10**9, to_block=5)).sequence < 10**9
     with pytest.raises(InputError, match="--at 1000000000: the last sequence is "):
         state_at(asked(10**9))
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+def test_a_run_that_begins_behind_a_snapshot_ends_in_the_same_state(tmp_path: Path) -> None:
+    settings, _ = load_settings(None, list(SMALL))
+    path = str(tmp_path / "journal")
+    import_logs(
+        [str(EXAMPLE)],
+        path,
+        pools=[],
+        blocks=[],
+        sort=False,
+        strict=False,
+        settings=settings,
+        frame_slots=512,
+    )
+    asked_of = ReplayRequest(sources=(path,), settings=settings, to_seq=1500)
+    whole = state_at(asked_of)
+    take_snapshots(RunRequest(sources=(path,), settings=settings), at=1200)
+    take_snapshots(RunRequest(sources=(path,), settings=settings), at=1700)
+    found = state_at(asked_of)
+    assert (whole.snapshot, found.snapshot, found.sequence) == (None, 1200, 1500)
+    assert found.state.digest() == whole.state.digest()
 
 
 def test_an_unknown_table_is_told_before_the_run() -> None:
