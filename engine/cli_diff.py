@@ -150,14 +150,11 @@ def _heading(answer: dict[str, Any]) -> str:
 
 
 def _state_lines(state: dict[str, Any], apart: int) -> list[str]:
-    place = (
-        f"{state['table']}[{state['key']}].{state['field']}" if state["table"] else "what was there before it"
-    )
-    found = [
-        f"state parts at sequence {state['sequence']}: {place}: "
-        f"{_value(state['a'])} in A, {_value(state['b'])} in B, {_value(state['before'])} before",
-        f"  event: {_row(state['event'])}",
-    ]
+    where = "by rows that are not known: the event wrote more than are kept"
+    if state["table"]:
+        values = f"{_value(state['a'])} in A, {_value(state['b'])} in B, {_value(state['before'])} before"
+        where = f"{state['table']}[{state['key']}].{state['field']}: {values}"
+    found = [f"state parts at sequence {state['sequence']}: {where}", f"  event: {_row(state['event'])}"]
     for field in state["fields"][1:_VALUES_SHOWN]:
         where = f"{field['table']}[{field['key']}].{field['field']}"
         found.append(f"  also {where}: {_value(field['a'])} in A, {_value(field['b'])} in B")

@@ -133,3 +133,11 @@ def test_outputs_of_one_side_go_to_a_file(told: dict[str, Any], tmp_path: Path) 
     assert json.loads(result.stdout)["lines"] == 1
     assert json.loads(target.read_text()) == {"only_in": "a", "sequence": 42, "type": "Swap"}
     assert run("one", "--all", str(tmp_path / "no" / "all.jsonl")).exit_code == 2
+
+
+def test_rows_that_were_not_kept_are_said_to_be_unknown(told: dict[str, Any]) -> None:
+    unknown = {**STATE, **dict.fromkeys(("table", "key", "field", "before", "a", "b")), "fields": []}
+    told["report"] = {**REPORT, "state": {**unknown, "fields_differing": 0, "equal_again": None}}
+    found = run("one").stdout
+    assert "state parts at sequence 41: by rows that are not known" in found
+    assert "and stay apart" in found
