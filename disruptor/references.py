@@ -55,8 +55,6 @@ OUT_CELL_DTYPE = np.dtype(
 )
 ROWS, META, BUCKETS, LINKS, FAULT, TOUCHED = range(6)
 _SLOTS, _CELL, _OUT_FAULT = range(3)
-#: Arrays of a table, with the JIT off.
-_PARTS = TOUCHED + 1
 _VIEWS: dict[str, Any] = {
     "plain": PlainView,
     "checked": CheckedView,
@@ -220,21 +218,21 @@ def describe_tables(
 
     touched : where each table's written rows are noted, for layouts with noted tables (`disruptor.chain`)
     """
-    nothing = np.zeros(1, np.int64)
-    parts = [(*table, fault, nothing if touched is None else touched[k]) for k, table in enumerate(tables)]
+    lists = [()] * len(tables) if touched is None else [(own,) for own in touched]
+    parts = [(*table, fault, *own) for table, own in zip(tables, lists, strict=True)]
     if JIT_DISABLED:
         return tuple(part for row in parts for part in row)
     descriptors = np.zeros((max(1, len(tables)), DESCRIPTOR_WORDS), np.uint64)
-    used = TOUCHED if touched is None else _PARTS
     for row, arrays in zip(descriptors, parts, strict=False):
-        row[:used] = [part.ctypes.data for part in arrays[:used]]
+        row[: len(arrays)] = [part.ctypes.data for part in arrays]
     return descriptors.reshape(-1)
 
 
 def bind_state(layout: StateLayout, tables: Any) -> Any:
     """The `state` of one module's handlers over the tables that the loop was given."""
     kinds = [_VIEWS[layout.variants[name]] for name in layout.names]
-    parts = [tables[_PARTS * k : _PARTS * k + len(kind._fields)] for k, kind in enumerate(kinds)]
+    each = len(tables) // max(1, len(kinds))  # arrays of a table
+    parts = [tables[each * k : each * k + len(kind._fields)] for k, kind in enumerate(kinds)]
     return layout.State(*(kind(*own) for kind, own in zip(kinds, parts, strict=True)))
 
 
