@@ -144,15 +144,28 @@ class JournalReader:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
         self.manifest = manifest = load_complete_manifest(directory)
+        self.running_hash, self.schema_hash = manifest.running_hash, manifest.schema_hash
         self.head = load_head(directory)
+        for (
+            _
+        ) in manifest.segments:  # bounded: each turn finds that a purge took one more while this one looked
+            try:
+                self.messages = self._look()
+                break
+            except JournalError:
+                before, self.head = self.head, load_head(directory)
+                if self.head == before:
+                    raise
         self.first_sequence, self.last_sequence = manifest.first_sequence, manifest.last_sequence
         if self.head is not None:
             self.first_sequence = self.head.first_sequence
         self.slot_count = self.last_sequence + 1 - self.first_sequence
         self.slot_size, self.frame_slots = manifest.slot_size, manifest.frame_slots
         self.identity, self.settings, self.summary = manifest.identity, manifest.settings, manifest.summary
-        self.running_hash, self.schema_hash = manifest.running_hash, manifest.schema_hash
-        for entry in manifest.segments[self._left :]:
+
+    def _look(self) -> list[dict[str, Any]]:
+        """See that every segment is there; the layouts in the first."""
+        for entry in self.manifest.segments[self._left :]:
             if not segment_exists(self.directory / entry.name):
                 raise JournalError(
                     f"{self.directory}: segment {entry.name} is missing (sequences {entry.first_sequence} to "
@@ -160,9 +173,9 @@ class JournalReader:
                     segment=str(self.directory / entry.name),
                     sequence=entry.first_sequence,
                 )
-        segment = SegmentReader(directory, manifest, self._left)
+        segment = SegmentReader(self.directory, self.manifest, self._left)
         segment.close()
-        self.messages = self._messages(segment.schema)
+        return self._messages(segment.schema)
 
     @property
     def _left(self) -> int:
