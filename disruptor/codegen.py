@@ -93,7 +93,7 @@ class _Writer:
     """Builds the module's text."""
 
     def __init__(
-        self, handlers: HandlerSet, checked: bool, slot_size: int, ahead: bool, chained: bool
+        self, handlers: HandlerSet, checked: bool, slot_size: int, ahead: bool, chained: bool = False
     ) -> None:
         self.set, self.checked, self.slot_size, self.chained = handlers, checked, slot_size, chained
         self.ahead = ahead and not JIT_DISABLED
