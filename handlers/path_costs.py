@@ -78,7 +78,7 @@ def gas_in_token(state: Any, token: Any, wei: Any) -> Any:
         return True, u256(wei)
     if quote["pool"] == 0:
         return False, u256(np.int64(0))
-    pool = quote["pool"] - np.uint32(1)
+    pool = np.uint32(quote["pool"] - np.uint32(1))  # numba makes 64 bits of it, and all functions anew
     if not is_tradable(state, pool) or (read(state.pools, pool)["flags"] & np.uint32(UNVERIFIED)) != 0:
         return False, u256(np.int64(0))
     sells_token0 = read(state.pools, pool)["token0"] == token

@@ -69,6 +69,8 @@ _TOLERANCE, _NOISE = 2.0**-40, 2.0**-48
 _TWO_62 = 2.0**62
 _TWO_MINUS_32 = 2.0**-32
 _NOTHING, _ONE = U256(0), U256(1)
+#: Of `run_forward`; plain constants would make two functions of it.
+_IN_FULL, _LOSSY = np.bool_(False), np.bool_(True)
 
 
 @jit
@@ -129,7 +131,7 @@ def settle(state: Any, path: Any, forward: Any, guess: Any, gain: Any) -> Any:
         amount = run_backward(state, path, forward, position, wanted)
         if is_zero(amount) or amount == first or (amount > limit and not is_zero(limit)):
             continue
-        reached, out = run_forward(state, path, forward, amount, True)
+        reached, out = run_forward(state, path, forward, amount, _LOSSY)
         net = _net(state, amount, out) if reached == hops else _NOTHING
         if net > best:
             best_in, best_out, best = amount, out, net
@@ -149,7 +151,7 @@ def _overfill(state: Any, path: Any, forward: Any, narrow: Any, room: Any) -> An
     amount = run_backward(state, path, forward, narrow, room)
     if is_zero(amount) or (amount > limit and not is_zero(limit)):
         return _NOTHING, _NOTHING
-    reached, out = run_forward(state, path, forward, amount, True)
+    reached, out = run_forward(state, path, forward, amount, _LOSSY)
     return (amount, out) if reached == np.int64(path["hops"]) else (_NOTHING, _NOTHING)
 
 
@@ -172,7 +174,7 @@ def _retreat(state: Any, path: Any, forward: Any, amount: Any) -> Any:
     """
     step, reached, out, narrow, room = _ONE, np.int64(0), _NOTHING, np.int64(-1), _NOTHING
     for _ in range(MAX_RETREATS):
-        reached, out = run_forward(state, path, forward, amount, False)
+        reached, out = run_forward(state, path, forward, amount, _IN_FULL)
         if reached == np.int64(path["hops"]) or is_zero(out):
             break
         if narrow < 0:

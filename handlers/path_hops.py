@@ -41,6 +41,8 @@ from disruptor.status import OK
 
 _NOTHING, _NO_LIMIT = U256(0), U256(0)
 _BITS = 256
+#: No plain constants: numba would compile what takes them once for each.
+_EXACT_IN, _EXACT_OUT = np.bool_(True), np.bool_(False)
 
 
 @jit
@@ -71,11 +73,11 @@ def _prepare(state: Any, k: Any, pool: Any, zero_for_one: Any) -> None:
         return
     compressed = tick // spacing
     if zero_for_one:
-        found, _ = next_initialized_below(state, pool, compressed, np.int64(1))
+        found, _ = next_initialized_below(state, np.int64(pool), compressed, np.int64(1))
         _, target = sqrt_ratio_at_tick(max(found * spacing, MIN_TICK))
         target = LOWEST_LIMIT if target < LOWEST_LIMIT else target
     else:
-        found, _ = next_initialized_above(state, pool, compressed + 1, np.int64(1))
+        found, _ = next_initialized_above(state, np.int64(pool), compressed + 1, np.int64(1))
         _, target = sqrt_ratio_at_tick(min(found * spacing, MAX_TICK))
         target = HIGHEST_LIMIT if target > HIGHEST_LIMIT else target
     store(cell["target"], target)
@@ -105,9 +107,8 @@ def pay_in(state: Any, k: Any, pool: Any, zero_for_one: Any, amount: Any) -> Any
     most = most_in(state, pool, zero_for_one)
     if amount > most:
         return most, _NOTHING
-    t = trade(state, pool, zero_for_one, True, amount, _NO_LIMIT)
-    note_end(state, k, pool, zero_for_one, t.status, t.tick)
-    return (t.amount_in, t.amount_out) if t.status == OK else (_NOTHING, _NOTHING)
+    taken, paid, _ = _quoted(state, k, pool, zero_for_one, _EXACT_IN, amount)
+    return taken, paid
 
 
 @jit
@@ -123,9 +124,19 @@ def pay_for(state: Any, k: Any, pool: Any, zero_for_one: Any, amount: Any) -> An
         needed = _range_for(p, zero_for_one, amount)
         if not is_zero(needed):
             return needed
-    t = trade(state, pool, zero_for_one, False, amount, _NO_LIMIT)
+    needed, _, partial = _quoted(state, k, pool, zero_for_one, _EXACT_OUT, amount)
+    return _NOTHING if partial else needed
+
+
+@jit
+def _quoted(state: Any, k: Any, pool: Any, zero_for_one: Any, exact_in: Any, amount: Any) -> Any:
+    """(amount in, amount out, whether partial) of a quote; amounts are 0 where it is refused."""
+    never_inlined()
+    t = trade(state, pool, zero_for_one, exact_in, amount, _NO_LIMIT)
     note_end(state, k, pool, zero_for_one, t.status, t.tick)
-    return t.amount_in if t.status == OK and not t.partial else _NOTHING
+    if t.status != OK:
+        return _NOTHING, _NOTHING, False
+    return t.amount_in, t.amount_out, t.partial
 
 
 @jit

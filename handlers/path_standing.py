@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
+from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.messages import KIND_UNISWAP_V2, KIND_UNISWAP_V3
 from disruptor.handlers.path_search import hop_of, hop_pool
 from disruptor.handlers.tick_math import MAX_TICK, MIN_TICK
@@ -39,6 +40,7 @@ _WORD = 256
 @jit
 def note_move(state: Any, pool: Any) -> None:
     """A pool's state may have changed: answers from before the next boundary do not stand."""
+    never_inlined()
     moves = row(state.pool_moves, pool)
     moves["boundary"] = read(state.path_cursor, 0)["boundary"] + _ONE
     moves["lowest"], moves["highest"] = np.int32(MAX_TICK), np.int32(MIN_TICK)
@@ -89,6 +91,7 @@ def note_end(state: Any, k: Any, pool: Any, zero_for_one: Any, status: Any, tick
 
     Pools of other kinds than V3 have no ticks, and nobody asks.
     """
+    never_inlined()
     cell, reach = row(state.hop_cells, k), np.int64(MAX_TICK - MIN_TICK)
     if status == OK:
         reach = min(reach, _WORD * np.int64(read(state.pools, pool)["tick_spacing"]))

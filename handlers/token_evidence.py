@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from disruptor.access import read, row
+from disruptor.handlers.inlining import never_inlined
 from disruptor.handlers.token_conduct_tables import (
     BORN,
     CLEAN,
@@ -58,6 +59,7 @@ def agree(state: Any, pool: Any, side: Any, matched: Any, sequence: Any) -> None
 
     From the first match on the pool is a witness, also of what it noticed before. A flagged account agrees no more.
     """
+    never_inlined()
     account = account_of(state, pool, side)
     flags = np.int64(account["flags"])
     if (flags & (matched | FLAGGED)) != 0:
