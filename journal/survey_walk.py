@@ -91,6 +91,8 @@ class Walk:
         pending: Problem | None = None
         torn, end, sequence = False, 0, found.first_sequence
         for frame in frames:
+            if not end and not found.frames:  # the frames before were left out, as not asked for
+                survey.segments_end = max(survey.segments_end, frame.first_sequence)
             if pending is not None:
                 yield pending
             pending, torn = None, frame.torn

@@ -66,7 +66,8 @@ def believed_header(
                 schema = parse_schema(header.schema, header.geometry.slot_size)
         except JournalError:
             continue
-        contradicted = first is not None and first.payload is None and first.stored_hash is not None
+        spoken = first is not None and first.stored_hash is not None and not first.torn
+        contradicted = spoken and first is not None and first.payload is None
         if contradicted or not agrees(header, manifest) or header.first_sequence != int(name[:20]):
             continue
         if manifest is not None or (first is not None and first.payload is not None):
