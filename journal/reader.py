@@ -233,7 +233,7 @@ class JournalReader:
                 f"{path}: the schema is not the one that {MANIFEST_NAME} vouches for: restore this segment from a copy",
                 segment=path,
                 offset=0,
-                sequence=self.first_sequence,
+                sequence=self.manifest.segments[self._left].first_sequence,
             )
         messages: list[dict[str, Any]] = json.loads(schema)
         return messages
