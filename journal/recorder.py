@@ -47,7 +47,14 @@ from disruptor.journal.segment import SegmentWriter
 from disruptor.journal.sink import JournalSink
 from disruptor.journal.standing import Standing, find_standing
 from disruptor.journal.storage import reported
-from disruptor.journal.tail import TailHeader, tail_frame_size, tail_name, tail_number
+from disruptor.journal.tail import (
+    KIND_TAIL_FOLLOWED,
+    KIND_TAIL_STOPPED,
+    TailHeader,
+    tail_frame_size,
+    tail_name,
+    tail_number,
+)
 from disruptor.journal.tail_writer import TailWriter, blank_behind, close_torn
 from disruptor.journal.writer import journal_schema, manifest_of
 from disruptor.message import MessageType
@@ -122,8 +129,6 @@ class Recorder:
         """Whether files are written past the page cache; None until the first was made."""
         return self._storage.is_direct
 
-    # --- opening --------------------------------------------------------------------------------------------
-
     def _open(self, begun: Manifest) -> None:
         self._lock, found = claim_recording(self._storage, begun)
         try:
@@ -141,10 +146,11 @@ class Recorder:
             cuts = tuple(str(cut) for cut in self.cuts)
             self.incarnation = number
             now = Incarnation(number=number, first_sequence=self.next_sequence, cuts=cuts)
-            store_incarnations(self._storage, [*past, now])
             self._have_segment()
             self._sink.begin()
             self._begin_tail()
+            # Behind its tail, so that an incarnation without one has lost it.
+            store_incarnations(self._storage, [*past, now])
             self._opened = True
         except BaseException:
             self.close(mark=False)
@@ -197,8 +203,6 @@ class Recorder:
             self._sink.write(self._frame, self._frame_slots)
             self._filled, slots = 0, slots[self._frame_slots :]
         self._copy(slots)
-
-    # --- writing --------------------------------------------------------------------------------------------
 
     def write(self, slots: Bytes) -> None:
         """Make slots durable; `next_sequence` says how far that came, also where this raises.
@@ -307,14 +311,12 @@ class Recorder:
             with reported(str(self._storage.directory), "removing a tail"):
                 self._storage.remove(self._old_tails.pop(0)[0])
 
-    # --- files ahead of need --------------------------------------------------------------------------------
-
     def _renew_tail(self) -> None:
         """At the start of a frame: see that its slots fit the tail, however they are flushed."""
         if self._tail is not None and not self._tail.has_room(self._frame_slots):
             self._ahead.have(tail_name(self._tail_number), self._tail_size)
             old = self._tail
-            old.close(mark=True)
+            old.close(KIND_TAIL_FOLLOWED)
             self._tail_hash = old.running_hash
             self._old_tails.append((old.header.name, old.next_sequence))
             self._tail = None
@@ -342,8 +344,6 @@ class Recorder:
     def _next_segment(self) -> tuple[str, int]:
         return segment_name(self._sink.next_segment), self._sink.geometry["segment_bytes"]
 
-    # --- the end --------------------------------------------------------------------------------------------
-
     def finish(self, summary: dict[str, Any]) -> Manifest:
         """Write the journal's end and mark it complete: from now on it is as if imported, and nobody goes on with it.
 
@@ -365,7 +365,7 @@ class Recorder:
             self._storage.sync_directory()
             self._storage.replace(MANIFEST_NAME, encode_manifest(manifest))
             if self._tail is not None:
-                self._tail.close(mark=False)
+                self._tail.close(None)
                 self._tail = None
             for name in self._storage.names():
                 if tail_number(name) is not None:
@@ -380,7 +380,7 @@ class Recorder:
         failed, self._failed = self._failed, JournalError("journal: this recorder is closed")
         try:
             if self._tail is not None:
-                self._tail.close(mark=mark and failed is None)
+                self._tail.close(KIND_TAIL_STOPPED if mark and failed is None else None)
         finally:
             self._tail = None
             self._sink.close()

@@ -138,11 +138,12 @@ def _write(path: Path, made: Path, plan: RepairPlan) -> None:
     found = survey(path)
     options = _options(found)
     if found.is_recording:
+        made.mkdir()
+        if (path / INCARNATIONS_NAME).exists():
+            shutil.copy2(path / INCARNATIONS_NAME, made / INCARNATIONS_NAME)
         with Recorder(str(made), first_sequence=plan.first_sequence, **options) as recorder:
             for slots, _ in _kept(found, plan.end):
                 recorder.write(slots)
-        if (path / INCARNATIONS_NAME).exists():
-            shutil.copy2(path / INCARNATIONS_NAME, made / INCARNATIONS_NAME)
     else:
         summary = {} if found.manifest is None else found.manifest.summary
         with JournalWriter(made, **options) as writer:

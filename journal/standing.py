@@ -20,6 +20,7 @@ import numpy as np
 
 from disruptor.errors import JournalError
 from disruptor.journal.head import load_head
+from disruptor.journal.incarnations import load_incarnations
 from disruptor.journal.layout import (
     BLOCK_SIZE,
     HASH_SIZE,
@@ -36,11 +37,13 @@ from disruptor.journal.salvage import FoundFrame, FrameWalk, Geometry, RawSegmen
 from disruptor.journal.storage import Storage
 from disruptor.journal.survey import begun_segments, left_segments
 from disruptor.journal.tail import (
-    KIND_TAIL_CLOSED,
+    CLOSING,
+    KIND_TAIL_FOLLOWED,
     TailHeader,
     read_tail_header,
     tail_frame_size,
     tail_frames,
+    tail_name,
     tail_names,
 )
 
@@ -129,6 +132,9 @@ def find_standing(storage: Storage, manifest: Manifest, schema: bytes, identity:
     _find_segments(standing, storage, manifest, begun, (schema, identity))
     _find_tails(standing, storage.directory, manifest.slot_size, tail_names(names))
     _settle_suspect(standing, manifest.frame_slots)
+    newest = max((one.number for one in load_incarnations(storage.directory)), default=0)
+    if newest > standing.incarnation:
+        standing.damage.append(Problem(f"the tail of incarnation {newest} is missing"))
     return standing
 
 
@@ -275,7 +281,7 @@ def _read_tail(
 ) -> int:
     """Add what a tail holds from `end` on; the new end."""
     name, sequence, offset, running = header.name, header.first_sequence, BLOCK_SIZE, header.seed
-    closed = torn = False
+    closed = followed = torn = False
     if header.slot_size != slot_size or sequence > end:
         standing.damage.append(Problem(f"sequence {end} should follow", name, 0, sequence=sequence))
         return end
@@ -302,7 +308,7 @@ def _read_tail(
             place = (name, frame.offset, None, end, frame.first_sequence - 1)
             standing.damage.append(Problem("these slots are in no segment and in no tail", *place))
             break
-        closed = frame.kind == KIND_TAIL_CLOSED
+        closed, followed = frame.kind in CLOSING, frame.kind == KIND_TAIL_FOLLOWED
         offset += tail_frame_size(frame.payload.size)
         skip = end - frame.first_sequence
         sequence, running = frame.first_sequence + frame.count, frame.running_hash
@@ -312,6 +318,8 @@ def _read_tail(
     if not (closed or last or torn):
         standing.damage.append(Problem("a tail follows one that is not closed", name, offset))
     standing.tails.append(FoundTail(header, sequence, offset, running, closed, torn))
+    if followed and not Path(raw.path).with_name(tail_name(header.number + 1)).exists():
+        standing.damage.append(Problem("this tail is missing", tail_name(header.number + 1)))
     return end
 
 

@@ -122,6 +122,11 @@ class Survey:
                 yield found
             elif found.first_sequence + found.count > start_sequence:
                 yield found
+        newest = max((one.number for one in self.incarnations), default=0)
+        if newest > tails.incarnation and self.state != BEING_RECORDED:
+            missing = Problem(f"the tail of incarnation {newest} is missing")
+            self.problems.append(missing)
+            yield missing
         self.tail_slots, self.end = tails.slots, max(self.segments_end, tails.end)
         if self.state == STOPPED and tails.names and not tails.is_closed:
             self.state = INTERRUPTED

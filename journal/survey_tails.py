@@ -17,11 +17,13 @@ from disruptor.journal.layout import KIND_SLOTS
 from disruptor.journal.problem import Problem
 from disruptor.journal.salvage import FoundFrame, RawSegment
 from disruptor.journal.tail import (
-    KIND_TAIL_CLOSED,
+    CLOSING,
+    KIND_TAIL_FOLLOWED,
     TailFrame,
     TailHeader,
     read_tail_header,
     tail_frames,
+    tail_name,
     tail_names,
 )
 
@@ -34,6 +36,7 @@ class OpenTails:
     ----------
     is_closed : whether the last one says that nothing follows; known after `frames`
     slots, end : given by `frames`; the sequence that would follow
+    incarnation : the highest of any tail
     """
 
     directory: Path
@@ -42,6 +45,7 @@ class OpenTails:
     is_closed: bool = False
     slots: int = 0
     end: int = 0
+    incarnation: int = 0
 
     def close(self) -> None:
         """Close all files."""
@@ -66,15 +70,17 @@ class OpenTails:
                 continue
             if header is not None:
                 begun.append((raw, header))
+                self.incarnation = max(self.incarnation, header.incarnation)
         for number, (raw, header) in enumerate(begun):
             last = number + 1 == len(begun)
             fault = _misfit(header, before, slot_size)
             if fault is not None:
                 yield Problem(fault, header.name, 0)
                 continue
-            running, closed = header.seed, False
+            running, closed, followed = header.seed, False, False
             for frame in tail_frames(raw, header):
-                running, closed = frame.running_hash, frame.kind == KIND_TAIL_CLOSED
+                running, closed = frame.running_hash, frame.kind in CLOSING
+                followed = frame.kind == KIND_TAIL_FOLLOWED
                 if frame.payload is None:
                     if not (live and last):
                         yield _problem(header.name, frame)
@@ -89,6 +95,8 @@ class OpenTails:
                 end = self.end = max(end, frame.first_sequence + frame.count)
             if not (closed or last):
                 yield Problem("the mark that closes the tail is missing", header.name)
+            if followed and not live and tail_name(header.number + 1) not in self.names:
+                yield Problem("this tail is missing", tail_name(header.number + 1))
             before, self.is_closed = (header.number, running if closed else None), closed
 
     @property

@@ -20,7 +20,7 @@ never written in full, and hence never acknowledged (`SLOT_LIMIT` keeps that tru
     tail header, one block                          frame: 64 bytes of header, `count` slots, mark
     offset  size  field
     0       8     magic            "DSRPTAIL"       as in a segment (journal/layout.py), with kind 4 (slots) or
-    8       4     header_crc       of bytes 12-4096 5 (closed: no slot follows in this file), and after the
+    8       4     header_crc       of bytes 12-4096 5 (another tail follows) or 6 (its writer stopped), and after the
     12      4     version          1                payload `MARK`, as the last 8 bytes of a sector. Zeros fill
     16      4     slot_size                         what lies before and behind the mark.
     20      4     reserved         zero
@@ -61,7 +61,9 @@ from disruptor.journal.salvage import SECTOR_SIZE, SLOT_LIMIT, UNWRITTEN, RawSeg
 
 TAIL_MAGIC = int.from_bytes(b"DSRPTAIL", "little")
 TAIL_VERSION = 1
-KIND_TAIL, KIND_TAIL_CLOSED = 4, 5
+KIND_TAIL, KIND_TAIL_FOLLOWED, KIND_TAIL_STOPPED = 4, 5, 6
+#: Marks behind which nothing is written.
+CLOSING = (KIND_TAIL_FOLLOWED, KIND_TAIL_STOPPED)
 MARK = np.frombuffer(b"DSRPMARK", np.uint8)
 
 TAIL_HEADER_DTYPE = np.dtype(
@@ -242,7 +244,7 @@ def tail_frames(raw: RawSegment, header: TailHeader) -> Iterator[TailFrame]:
         if frame.fault == UNWRITTEN:
             return
         yield frame
-        if frame.payload is None or frame.kind == KIND_TAIL_CLOSED:
+        if frame.payload is None or frame.kind in CLOSING:
             return
         running, sequence = frame.running_hash, frame.first_sequence + frame.count
         offset += tail_frame_size(frame.count * header.slot_size)
@@ -286,7 +288,7 @@ def _load(raw: RawSegment, header: TailHeader, offset: int, sequence: int, previ
 def _misplaced(frame: np.void, header: TailHeader, offset: int, sequence: int) -> str | None:
     """Why a frame whose header's checksum holds does not belong at an offset."""
     count, size, kind = int(frame["count"]), int(frame["payload_size"]), int(frame["kind"])
-    right = (kind == KIND_TAIL and count > 0) or (kind == KIND_TAIL_CLOSED and count == 0)
+    right = (kind == KIND_TAIL and count > 0) or (kind in CLOSING and count == 0)
     right = right and size == count * header.slot_size and offset + tail_frame_size(size) <= header.size
     first = int(frame["first_sequence"])
     # What went straight into a segment is not here: a sequence may be left out, never come again.

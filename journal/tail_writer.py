@@ -9,7 +9,7 @@ from disruptor.journal.layout import BLOCK_SIZE, FRAME_HEADER_SIZE, Bytes
 from disruptor.journal.storage import reported
 from disruptor.journal.tail import (
     KIND_TAIL,
-    KIND_TAIL_CLOSED,
+    KIND_TAIL_STOPPED,
     TailHeader,
     seal_tail_frame,
     seal_tail_header,
@@ -69,13 +69,13 @@ class TailWriter:
         self._seal_and_write(KIND_TAIL, len(slots), size)
         self.next_sequence += len(slots)
 
-    def close(self, *, mark: bool) -> None:
-        """Give up the file; with `mark`, say first that nothing follows in it."""
+    def close(self, mark: int | None) -> None:
+        """Give up the file; with a mark (one of `CLOSING`), say first why nothing follows in it."""
         if self._fd is None:
             return
         try:
-            if mark:
-                self._seal_and_write(KIND_TAIL_CLOSED, 0, 0)
+            if mark is not None:
+                self._seal_and_write(mark, 0, 0)
         finally:
             fd, self._fd = self._fd, None
             self._storage.close(fd)
@@ -115,7 +115,7 @@ def close_torn(
             blank_behind(storage, fd, header.name, offset)
             mark = aligned(BLOCK_SIZE)
             final = seal_tail_frame(
-                mark, running, kind=KIND_TAIL_CLOSED, count=0, size=0, first_sequence=sequence
+                mark, running, kind=KIND_TAIL_STOPPED, count=0, size=0, first_sequence=sequence
             )
             storage.write(fd, mark[:BLOCK_SIZE], offset)
             return final

@@ -177,6 +177,24 @@ def assert_noticed(directory: Path, ticks: Bytes, where: tuple[str, int]) -> Non
         assert recorder.next_sequence == 37, where
 
 
+def test_a_tail_that_was_removed_is_missed(tmp_path: Path, ticks: Bytes) -> None:
+    """The only one; the last one of a writer; the one of the last writer."""
+    whole, wrong = tmp_path / "whole", tmp_path / "wrong"
+    for end in (30, 33, 34):
+        with Recorder(str(whole), **OPTIONS) as recorder:
+            while recorder.next_sequence < end:
+                recorder.write(ticks[recorder.next_sequence :][:1])
+        tails = sorted(path.name for path in whole.glob("*.dst"))
+        for name in tails[1:] or tails:
+            shutil.rmtree(wrong, ignore_errors=True)
+            shutil.copytree(whole, wrong)
+            (wrong / name).unlink()
+            assert not verify(wrong).ok, name
+            with pytest.raises(JournalError, match=r"missing|should follow"):
+                Recorder(str(wrong), **OPTIONS)
+    assert len(tails) > 1 and verify(whole).ok
+
+
 def test_a_tail_that_was_cut_is_damage(tmp_path: Path, ticks: Bytes) -> None:
     with Recorder(str(tmp_path), **OPTIONS) as recorder:
         recorder.write(ticks[:3])

@@ -65,10 +65,10 @@ def test_a_recording_is_one_afterwards(tmp_path: Path) -> None:
     plan, _ = repair(directory)
     assert (plan.end, plan.lost) == (4, 26)
     assert verify(directory).status == "stopped" and np.array_equal(held(directory), ticks[:4])
-    assert len(load_incarnations(directory)) == 2
+    assert len(load_incarnations(directory)) == 3
     with Recorder(str(directory), **options) as recorder:
         recorder.write(ticks[4:])
-        assert recorder.incarnation == 3
+        assert recorder.incarnation == 4
     assert np.array_equal(held(directory), ticks)
 
 
