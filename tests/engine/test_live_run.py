@@ -48,6 +48,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_it_records_what_an_import_writes_and_says_what_a_replay_says(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_it_records_what_an_import_writes_and_says_what_a_replay_says(
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 @pytest.mark.parametrize("mode", ["process", "strict"])
 def test_it_goes_on_where_it_was_and_releases_nothing_twice(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
@@ -116,6 +118,7 @@ def test_it_goes_on_where_it_was_and_releases_nothing_twice(
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_it_goes_on_with_a_journal_that_was_compressed_and_purged(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +149,7 @@ def test_it_goes_on_with_a_journal_that_was_compressed_and_purged(
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_an_end_in_the_middle_of_recovery_takes_nothing_for_released(
     undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +168,7 @@ def test_an_end_in_the_middle_of_recovery_takes_nothing_for_released(
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_other_sources_do_not_go_on(tmp_path: Path) -> None:
     run_live(request(tmp_path))
     with pytest.raises(InputError, match=r"other events from sequence \d+ on than those recorded"):
