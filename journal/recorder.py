@@ -61,6 +61,8 @@ from disruptor.message import MessageType
 
 #: Frames that may wait for the helper thread.
 _FRAMES_BEHIND = 2
+#: Bytes of a tail, where frames are not larger.
+_TAIL_BYTES = 8 << 20
 
 
 class Recorder:
@@ -114,8 +116,9 @@ class Recorder:
         self._frames = [aligned(frame_size(frame_slots, slot_size)) for _ in range(_FRAMES_BEHIND + 1)]
         self._frame, self._filled = self._frames.pop(), 0
         self._staging = aligned(tail_frame_size(frame_slots * slot_size))
-        #: Room for two frames, flushed slot by slot.
-        self._tail_size = BLOCK_SIZE * (2 + 2 * frame_slots * (tail_frame_size(slot_size) // BLOCK_SIZE))
+        #: Room for some flushes of a whole frame, or as many of a slot as two frames have, up to a limit.
+        largest = 2 * BLOCK_SIZE + 2 * tail_frame_size(frame_slots * slot_size)
+        self._tail_size = max(largest, min(BLOCK_SIZE * (2 + 2 * frame_slots), _TAIL_BYTES))
         self._tail: TailWriter | None = None
         self._tail_number, self._tail_hash, self._old_tails = 0, bytes(32), list[tuple[str, int]]()
         self._failed: BaseException | None = None
@@ -264,8 +267,7 @@ class Recorder:
         self.next_sequence += self._frame_slots
 
     def _write_tail(self, slots: Bytes) -> None:
-        if self._filled == 0:
-            self._renew_tail()
+        self._renew_tail(len(slots))
         assert self._tail is not None
         self._tail.append(slots, self.next_sequence)
         self._copy(slots)
@@ -311,9 +313,9 @@ class Recorder:
             with reported(str(self._storage.directory), "removing a tail"):
                 self._storage.remove(self._old_tails.pop(0)[0])
 
-    def _renew_tail(self) -> None:
-        """At the start of a frame: see that its slots fit the tail, however they are flushed."""
-        if self._tail is not None and not self._tail.has_room(self._frame_slots):
+    def _renew_tail(self, slots: int) -> None:
+        """See that a flush of so many slots fits the tail."""
+        if self._tail is not None and not self._tail.has_room(slots):
             self._ahead.have(tail_name(self._tail_number), self._tail_size)
             old = self._tail
             old.close(KIND_TAIL_FOLLOWED)

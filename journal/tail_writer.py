@@ -42,8 +42,8 @@ class TailWriter:
         self._write(seal_tail_header(header))
 
     def has_room(self, slots: int) -> bool:
-        """Whether so many slots fit, each flushed by itself, and the closing mark behind them."""
-        return self._offset + slots * tail_frame_size(self.header.slot_size) + BLOCK_SIZE <= self.header.size
+        """Whether a flush of so many slots fits, and the closing mark behind it."""
+        return self._offset + tail_frame_size(slots * self.header.slot_size) + BLOCK_SIZE <= self.header.size
 
     @property
     def is_half_full(self) -> bool:
