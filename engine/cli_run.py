@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from disruptor.engine import cli_options as options
+
+if TYPE_CHECKING:
+    from disruptor.journal.journaler import Durability
 
 
 class Mode(StrEnum):
@@ -31,11 +34,13 @@ def run(
         ),
     ] = Mode.group,
     sync_us: Annotated[
-        int, typer.Option("--sync-us", metavar="US", min=0, help="group: the longest that an event waits.")
-    ] = 1_000,
+        int | None,
+        typer.Option("--sync-us", metavar="US", min=0, help="group: the longest that an event waits."),
+    ] = None,
     sync_bytes: Annotated[
-        int, typer.Option("--sync-bytes", metavar="N", min=1, help="group: as many bytes wait at most.")
-    ] = 1 << 20,
+        int | None,
+        typer.Option("--sync-bytes", metavar="N", min=1, help="group: as many bytes wait at most."),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +70,6 @@ def run(
     from disruptor.engine.cli_journal import show
     from disruptor.engine.cli_replay import checked_file
     from disruptor.engine.live_run import LiveRequest, run_live
-    from disruptor.journal.journaler import Durability
 
     request = LiveRequest(
         sources=tuple(sources),
@@ -75,7 +79,7 @@ def run(
         blocks=tuple(blocks or ()),
         strict=strict,
         journal=directory,
-        durability=Durability(durability.value, sync_us, sync_bytes),
+        durability=_durability(durability, sync_us, sync_bytes),
         out=out,
         finish=finish,
         record=checked_file("--record", record),
@@ -83,3 +87,18 @@ def run(
         snapshot_keep=snapshot_keep,
     )
     show(run_live(request), as_json=as_json)
+
+
+def _durability(mode: Mode, sync_us: int | None, sync_bytes: int | None) -> Durability:
+    """The promise that was asked for; limits belong to `group` alone."""
+    from disruptor.errors import SettingError
+    from disruptor.journal.journaler import Durability
+
+    given = {"sync_us": sync_us, "sync_bytes": sync_bytes}
+    limits = {name: value for name, value in given.items() if value is not None}
+    if limits and mode is not Mode.group:
+        name = f"--{next(iter(limits)).replace('_', '-')}"
+        raise SettingError(
+            f"{name}: only --durability group has such a limit; leave it out with {mode.value}"
+        )
+    return Durability(mode.value, **limits)
